@@ -1,0 +1,41 @@
+# make setup   install groot and what developing it needs into .venv (pip's own settings apply)
+# make demo    train and optimise a small labeler on the sample; SEED=2 for another seed
+# make test    all tests and the examples in the docstrings
+# make check   lint, format, types, examples in the docstrings
+# make bench   train on the four benchmarks and print the table of the README
+#              BENCH="atis snips" for some of them, SEED=2 for another seed
+
+PYTHON ?= python3
+SEED ?= 1
+DEMO_OUT ?= runs/demo$(if $(filter-out 1,$(SEED)),-seed-$(SEED))
+BENCH ?= atis snips mit_restaurant mit_movie_trivia
+BIN = .venv/bin
+
+.PHONY: setup demo test check bench
+.DELETE_ON_ERROR:
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "groot needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/groot train sample --reward f0.5 --out $(DEMO_OUT) --seed $(SEED) --set fit.passes=12
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --doctest-modules src
+
+bench: setup
+	$(BIN)/python benchmarks/tagging.py $(BENCH) --seed $(SEED) --out runs/bench
