@@ -1,0 +1,243 @@
+"""Rewards put together: a weighted sum that is scored for many examples at once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groot.errors import ConfigError, ShapeError
+from groot.evaluation.spans import CorpusMetric
+from groot.rewards.native import NativeReward
+from groot.types import Candidate, Example
+
+# Rewards of many examples: one list for each example, one number for each of its candidates.
+Rewards = list[list[float | None]]
+
+
+class Part(Protocol):
+    """One reward of a sum."""
+
+    name: str
+    fingerprint: str
+
+    def score(
+        self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
+    ) -> Rewards:
+        """Rewards of the candidates of each example."""
+
+    def counts(self) -> dict[str, int]:
+        """How many values were asked for so far, and how many are missing, by reason."""
+
+
+class OwnPart:
+    """A reward of groot's table: a fast pure function that needs no worker process."""
+
+    def __init__(self, name: str, native: NativeReward, fingerprint: str = "") -> None:
+        self.name = name
+        self.native = native
+        self.fingerprint = fingerprint or name
+        self._asked = 0
+        self._missing = 0
+
+    def score(
+        self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
+    ) -> Rewards:
+        """Rewards of the candidates of each example."""
+        rewards = [
+            self.native(example, some) for example, some in zip(examples, candidates, strict=True)
+        ]
+        self._asked += sum(map(len, rewards))
+        self._missing += sum(value is None for row in rewards for value in row)
+        return rewards
+
+    def counts(self) -> dict[str, int]:
+        """How many values were asked for so far, and how many are missing, by reason."""
+        return {"asked": self._asked, "none": self._missing}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rewards with what they are made of.
+
+    Args:
+        total: the weighted sums, one list for each example.
+        parts: the values of each part by its name, before weights.
+    """
+
+    total: Rewards
+    parts: dict[str, Rewards]
+
+
+class Reward:
+    """A weighted sum of rewards; what `parse_rewards` returns.
+
+    A value is missing (None) where any of its parts is missing. A malformed candidate never gets
+    more than the least that a legal candidate of the same example gets, whatever the functions
+    say.
+
+    Args:
+        parts: the rewards to add up.
+        weights: a finite number for each part.
+        close: called once when the reward is no longer needed; ends worker processes.
+
+    Close it, or use it in a `with`, where a function of the user's own is among the parts.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], weights: Sequence[float] | None = None, *, close: Any = None
+    ) -> None:
+        self.parts = tuple(parts)
+        self.weights = tuple(1.0 for _ in parts) if weights is None else tuple(map(float, weights))
+        self._close = close
+        if not self.parts or len(self.parts) != len(self.weights):
+            raise ConfigError(
+                f"{len(self.weights)} reward weights for {len(self.parts)} rewards. "
+                "Give at least one reward, and a weight for each or for none."
+            )
+        if not all(map(math.isfinite, self.weights)):
+            raise ConfigError(f"Reward weights must be finite numbers, not {self.weights}.")
+
+    @property
+    def name(self) -> str:
+        """The specs again, as one may type them: "f0.5", or "f0.5=0.8 exact=0.2"."""
+        if self.weights == (1.0,):
+            return self.parts[0].name
+        return " ".join(
+            f"{part.name}={weight:g}" for part, weight in zip(self.parts, self.weights, strict=True)
+        )
+
+    @property
+    def metric(self) -> CorpusMetric | None:
+        """The form over a whole set, from summed counts; None where that is the mean reward."""
+        if len(self.parts) != 1 or self.weights[0] <= 0:
+            return None
+        metric: CorpusMetric | None = getattr(
+            getattr(self.parts[0], "native", None), "metric", None
+        )
+        return metric
+
+    def score(
+        self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
+    ) -> Rewards:
+        """Reward of every candidate of every example; None is missing.
+
+        >>> from groot.rewards import parse_rewards
+        >>> example = Example("hi", reference="ho")
+        >>> parse_rewards(["exact"]).score([example], [[Candidate("ho", "ho")]])
+        [[1.0]]
+        """
+        return self.score_parts(examples, candidates).total
+
+    def score_parts(
+        self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
+    ) -> Scores:
+        """The same with the value of every part, for logs."""
+        if len(examples) != len(candidates):
+            raise ShapeError(
+                f"{len(examples)} examples but candidates for {len(candidates)}. "
+                "Give one list of candidates for each example, empty where there are none."
+            )
+        by_part = [part.score(examples, candidates) for part in self.parts]
+        total = [
+            self._add([rows[b] for rows in by_part], some) for b, some in enumerate(candidates)
+        ]
+        names = [part.name for part in self.parts]
+        return Scores(total, dict(zip(names, by_part, strict=True)))
+
+    def pairwise(self, candidates: Sequence[Candidate]) -> NDArray[np.float64] | None:
+        """[K, K] reward of each candidate (column) if another (row) were gold; None if unknown.
+
+        None means that some part has no such form, and `score` with replaced gold does it.
+        """
+        natives = [getattr(part, "native", None) for part in self.parts]
+        is_known = all(hasattr(native, "pairwise") for native in natives)
+        if not is_known or min(self.weights) < 0:  # below 0 the malformed would need a cap
+            return None
+        total = np.zeros((len(candidates), len(candidates)))
+        for native, weight in zip(natives, self.weights, strict=True):
+            total += weight * native.pairwise(candidates)  # type: ignore[union-attr]
+        return total
+
+    def fingerprint(self) -> str:
+        """SHA-256 that changes when a part, its source text or its weight does."""
+        lines = [
+            f"{part.fingerprint}={weight!r}"
+            for part, weight in zip(self.parts, self.weights, strict=True)
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """For each part, how many values were asked for so far and how many are missing, and why.
+
+        Reasons: none (the function said None), nan, and for functions that failed under the policy
+        "skip" raised, hung, crashed, infinite.
+        """
+        return {part.name: part.counts() for part in self.parts}
+
+    def unknown_labels(self, labels: Iterable[str]) -> list[str]:
+        """A line for each label that a cost table prices and the data does not have."""
+        known = list(labels)
+        natives = [getattr(part, "native", None) for part in self.parts]
+        tables = [native for native in natives if hasattr(native, "unknown_labels")]
+        return [line for table in tables for line in table.unknown_labels(known)]  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        """End the worker processes; may be called twice."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Reward:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _add(
+        self, rows: Sequence[Sequence[float | None]], candidates: Sequence[Candidate]
+    ) -> list[float | None]:
+        total: list[float | None] = []
+        for values in zip(*rows, strict=True):
+            real = [value for value in values if value is not None]
+            is_missing = len(real) < len(values)
+            total.append(
+                None
+                if is_missing
+                else math.fsum(w * value for w, value in zip(self.weights, real, strict=True))
+            )
+        return cap_malformed(total, candidates)
+
+
+def cap_malformed(
+    rewards: list[float | None], candidates: Sequence[Candidate]
+) -> list[float | None]:
+    """Lower the reward of malformed candidates to the least that a legal one of the list gets.
+
+    >>> cap_malformed([0.2, 0.9], [Candidate("O", ()), Candidate("junk", None)])
+    [0.2, 0.2]
+    """
+    if not any(candidate.is_malformed for candidate in candidates):
+        return rewards
+    legal = [
+        value
+        for value, candidate in zip(rewards, candidates, strict=True)
+        if value is not None and not candidate.is_malformed
+    ]
+    if not legal:
+        return rewards
+    least = min(legal)
+    return [
+        min(value, least) if value is not None and candidate.is_malformed else value
+        for value, candidate in zip(rewards, candidates, strict=True)
+    ]

@@ -1,0 +1,173 @@
+"""From what a user types after --reward to a Reward."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from groot.errors import ConfigError, UnknownNameError
+from groot.rewards.compose import OwnPart, Part, Reward
+from groot.rewards.cost_table import read_cost_table
+from groot.rewards.overlap import FBeta
+
+F_BETA = re.compile(r"(class_)?f(\d+(?:\.\d*)?|\.\d+)")
+WEIGHTED = re.compile(r"(?P<spec>.+)=(?P<weight>[^=]*)")
+
+RewardSpec = str | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class UserSpec:
+    """A reward of the user's own, before it is loaded: where it is, or the function itself."""
+
+    function: RewardSpec
+
+
+def parse_rewards(
+    specs: Sequence[RewardSpec],
+    *,
+    weights: Sequence[float] | None = None,
+    timeout_s: float = 30.0,
+    workers: int = 1,
+    on_error: Literal["stop", "skip"] = "stop",
+    max_missing: float = 0.01,
+    memory_mb: int | None = None,
+    failures: Path | None = None,
+    gold_text: Callable[[Any], str | None] | None = None,
+) -> Reward:
+    """The reward that the specs name, summed with their weights.
+
+    Args:
+        specs: each a name of the table ("exact"), any F-beta ("f0.5"), a cost table
+            ("costs.yaml"), a function of the user's own ("package.module:function",
+            "path/file.py:function", or the function itself); "name=0.8" gives it a weight.
+        weights: one for each spec, where they are not given with the names.
+        timeout_s: seconds that one call of a user's function may take.
+        workers: processes that run the user's functions.
+        on_error: what a failed call of a user's function does: "stop" raises, "skip" leaves its
+            rewards missing.
+        max_missing: under "skip", the share of values that may fail before it stops after all.
+        memory_mb: address space that a worker process may use; None for no limit.
+        failures: folder for the file with the example at which a function failed; None for a
+            temporary one.
+        gold_text: gives the gold of an example as the model should write it, for the column
+            `completion` of functions in TRL's form; None for the reference or the classes.
+
+    Raises:
+        ConfigError: with every spec that is wrong.
+        RewardError: where a function of the user's own cannot be loaded.
+
+    >>> parse_rewards(["f0.5=0.8", "exact=0.2"]).name
+    'f0.5=0.8 exact=0.2'
+    """
+    if isinstance(specs, str):
+        specs = [specs]
+    own_weights: list[float | None] = []
+    found: list[OwnPart | UserSpec] = []
+    mistakes: list[str] = []
+    for spec in specs:
+        try:
+            bare, weight = _split_weight(spec)
+            own_weights.append(weight)
+            found.append(_find(bare))
+        except (ConfigError, UnknownNameError) as error:
+            mistakes.append(str(error))
+    if weights is not None and any(weight is not None for weight in own_weights):
+        mistakes.append("Weights are given twice, with the names and apart. Give them once.")
+    if weights is not None and len(weights) != len(specs):
+        mistakes.append(f"{len(weights)} weights for {len(specs)} rewards; give one for each.")
+    if not specs:
+        mistakes.append("No reward is named. Name at least one, for example f0.5.")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    functions = [one.function for one in found if isinstance(one, UserSpec)]
+    own = [one for one in found if isinstance(one, OwnPart)]
+    if not functions:
+        return _sum(own, own_weights, weights, close=None)
+    from groot.rewards.user_part import UserParts  # only they need the worker pool
+
+    users = UserParts(
+        functions,
+        timeout_s=timeout_s,
+        workers=workers,
+        on_error=on_error,
+        max_missing=max_missing,
+        memory_mb=memory_mb,
+        failures=failures,
+        gold_text=gold_text,
+    )
+    theirs = iter(users.parts)
+    parts: list[Part] = [one if isinstance(one, OwnPart) else next(theirs) for one in found]
+    return _sum(parts, own_weights, weights, close=users.close)
+
+
+def _sum(
+    parts: Sequence[Part],
+    own_weights: Sequence[float | None],
+    weights: Sequence[float] | None,
+    *,
+    close: Callable[[], None] | None,
+) -> Reward:
+    _make_names_differ(parts)
+    plain = [1.0 if weight is None else weight for weight in own_weights]
+    return Reward(parts, plain if weights is None else weights, close=close)
+
+
+def _split_weight(spec: RewardSpec) -> tuple[RewardSpec, float | None]:
+    if not isinstance(spec, str):
+        return spec, None
+    match = WEIGHTED.fullmatch(spec.strip())
+    if match is None:
+        return spec.strip(), None
+    try:
+        weight = float(match["weight"])
+    except ValueError as error:
+        raise ConfigError(
+            f"reward {spec!r}: {match['weight']!r} is not a weight. Write name=number, f0.5=0.8."
+        ) from error
+    if not (abs(weight) < float("inf")):
+        raise ConfigError(f"reward {spec!r}: a weight must be a finite number.")
+    return match["spec"], weight
+
+
+def _find(spec: RewardSpec) -> OwnPart | UserSpec:
+    if not isinstance(spec, str):
+        return UserSpec(spec)
+    # Here, not above: the table's file imports this one.
+    from groot.rewards import REWARDS
+
+    f_beta = F_BETA.fullmatch(spec)
+    if f_beta is not None:
+        return OwnPart(spec, FBeta(float(f_beta[2]), of="classes" if f_beta[1] else "gold"))
+    if spec.endswith((".yaml", ".yml")):
+        path = Path(spec)
+        table = read_cost_table(path)
+        return OwnPart(table.name, table, hashlib.sha256(path.read_bytes()).hexdigest())
+    if spec.endswith(".py"):
+        raise ConfigError(
+            f"reward {spec!r} names a file but no function. Write {spec}:my_function."
+        )
+    if ":" in spec:
+        return UserSpec(spec)
+    try:
+        return OwnPart(spec, REWARDS[spec])
+    except UnknownNameError as error:
+        module, _, function = spec.rpartition(".")
+        dotted = f"\n  Did you mean the function {module}:{function}?" if module else ""
+        raise ConfigError(f"{error}{dotted}") from error
+
+
+def _make_names_differ(parts: Sequence[Part]) -> None:
+    """Number the parts whose names repeat, so that each has its own key in logs."""
+    repeated = {name for name, n in Counter(part.name for part in parts).items() if n > 1}
+    seen: Counter[str] = Counter()
+    for part in parts:
+        if part.name in repeated:
+            seen[part.name] += 1
+            if seen[part.name] > 1:
+                part.name = f"{part.name}_{seen[part.name]}"
