@@ -1,0 +1,66 @@
+"""Correcting classes: one wrong class at a time becomes a gold one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from itertools import zip_longest
+
+from groot.correction.mend import KINDS, Correction, Kind, corrections
+from groot.types import Candidate, Example
+
+# A class that is wrong and the one it should be; one of the two may be absent.
+Swap = tuple[str | None, str | None]
+
+
+def correct_classes(
+    example: Example,
+    candidate: Candidate,
+    *,
+    rng: random.Random,
+    kinds: Collection[Kind] = KINDS,
+    limit: int | None = None,
+) -> list[Correction]:
+    """Corrections of a candidate that says classes; see `correct`.
+
+    The first wrong class is swapped for the first missing one, and so on; those left over are
+    dropped or added. With one class per text the only correction is the gold. Classes come in
+    the order of the gold, those it does not have behind.
+
+    >>> example = Example("x", classes=("music", "play"))
+    >>> some = correct_classes(example, Candidate("", ("play", "food")), rng=random.Random(0))
+    >>> [(one.output, one.note) for one in some]
+    [(('music', 'play'), 'mend food -> music')]
+    """
+    if example.classes is None:
+        return []
+    gold = tuple(dict.fromkeys(example.classes))
+    if candidate.output is None:
+        return [Correction(gold, "malformed: replaced by the gold")]
+    said = tuple(dict.fromkeys(candidate.classes))
+    wrong = [name for name in said if name not in gold]
+    missing = [name for name in gold if name not in said]
+    swaps: list[Swap] = list(zip_longest(wrong, missing))
+    place = {name: number for number, name in enumerate((*gold, *wrong))}
+
+    def mend(mended: frozenset[int]) -> tuple[str, ...]:
+        names = {name for name in said if name in gold}
+        names |= {swap[number in mended] or "" for number, swap in enumerate(swaps)} - {""}
+        return tuple(sorted(names, key=place.__getitem__))
+
+    return corrections(
+        swaps,
+        mend=mend,
+        describe=_describe,
+        candidate=mend(frozenset()),
+        rng=rng,
+        kinds=kinds,
+        limit=limit,
+    )
+
+
+def _describe(swap: Swap) -> str:
+    wrong, right = swap
+    if wrong is None:
+        return f"add {right}"
+    return f"drop {wrong}" if right is None else f"{wrong} -> {right}"

@@ -1,0 +1,98 @@
+"""Which errors to mend together: single ones, all but one, and along a random chain."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from groot.errors import ConfigError
+from groot.types import Gold
+
+Kind = Literal["single", "all_but_one", "chain"]
+KINDS: tuple[Kind, ...] = ("single", "all_but_one", "chain")
+
+Region = TypeVar("Region")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A candidate's output with some of its errors mended.
+
+    Args:
+        output: what the mended candidate says; always well-formed.
+        note: what was mended, for people: "mend 5:9 song -> 5:9 artist".
+    """
+
+    output: Gold
+    note: str
+
+
+def choices(
+    n_errors: int, rng: random.Random, kinds: Collection[Kind]
+) -> Iterator[tuple[frozenset[int], str]]:
+    """Sets of errors to mend, with how each came about; a set may come twice.
+
+    The chain comes last and ends with all the errors.
+
+    >>> [sorted(mended) for mended, _ in choices(2, random.Random(0), ["single", "chain"])]
+    [[0], [1], [1], [0, 1]]
+    """
+    errors = range(n_errors)
+    everything = frozenset(errors)
+    if "single" in kinds:
+        for error in errors:
+            yield frozenset((error,)), "mend"
+    if "all_but_one" in kinds and n_errors > 1:
+        for error in errors:
+            yield everything - {error}, "all but"
+    if "chain" in kinds:
+        order = rng.sample(errors, n_errors)
+        for link in range(1, n_errors + 1):
+            yield frozenset(order[:link]), f"chain {link} of {n_errors}:"
+
+
+def corrections(
+    regions: Sequence[Region],
+    *,
+    mend: Callable[[frozenset[int]], Gold],
+    describe: Callable[[Region], str],
+    candidate: Gold,
+    rng: random.Random,
+    kinds: Collection[Kind],
+    limit: int | None,
+) -> list[Correction]:
+    """The corrections of a candidate whose errors are these regions.
+
+    Args:
+        regions: errors that can be mended independently of each other.
+        mend: the output with the regions of these numbers mended.
+        describe: a region in a few words.
+        candidate: what the candidate says; never among the corrections.
+        rng, kinds, limit: as for `correct`.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; ask for at least one correction, or None for all.")
+    notes = [describe(region) for region in regions]
+    seen: set[Gold] = {candidate}
+    found: list[Correction] = []
+    mended_before: set[frozenset[int]] = set()
+    for mended, how in choices(len(regions), rng, kinds):
+        if mended in mended_before:
+            continue
+        mended_before.add(mended)
+        output = mend(mended)
+        if output in seen:
+            continue
+        seen.add(output)
+        if how == "all but":
+            (left,) = set(range(len(regions))) - mended
+            found.append(Correction(output, f"mend all but {notes[left]}"))
+        else:
+            what = ", ".join(notes[i] for i in sorted(mended))
+            found.append(Correction(output, f"{how} {what}"))
+    if limit is not None and len(found) > limit:
+        kept = sorted(rng.sample(range(len(found) - 1), limit - 1))
+        found = [*(found[i] for i in kept), found[-1]]
+    return found
