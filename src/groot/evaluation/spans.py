@@ -1,0 +1,199 @@
+"""True and false positives of spans, and the metrics that follow from their sums.
+
+A predicted span is right when a gold span has the same start, end and label. Nothing is dropped:
+a repeated span is right once and wrong from then on, and a malformed prediction (None) predicts
+no span and so misses all the gold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groot.types import Span
+
+# Where the three counts sit on the last axis of an array of counts.
+TRUE_POSITIVES, FALSE_POSITIVES, FALSE_NEGATIVES = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many predictions were right, wrong and missing; counts of many examples add up.
+
+    >>> sum([Counts(1, 0, 2), Counts(3, 1, 0)], start=Counts())
+    Counts(true_positives=4, false_positives=1, false_negatives=2)
+    """
+
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+    def __iter__(self) -> Iterator[int]:
+        """In the order of the last axis of an array of counts."""
+        yield self.true_positives
+        yield self.false_positives
+        yield self.false_negatives
+
+
+def count_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> Counts:
+    """Counts of one example; a malformed prediction (None) misses every gold span.
+
+    >>> gold = (Span(0, 4, "artist"), Span(5, 9, "album"))
+    >>> count_spans(gold, (Span(0, 4, "artist"), Span(5, 9, "artist")))
+    Counts(true_positives=1, false_positives=1, false_negatives=1)
+    >>> count_spans(gold, None)
+    Counts(true_positives=0, false_positives=0, false_negatives=2)
+    """
+    if not predicted:
+        return Counts(0, 0, len(gold))
+    right = len(set(gold).intersection(predicted))
+    return Counts(right, len(predicted) - right, len(gold) - right)
+
+
+def count_by_label(gold: Sequence[Span], predicted: Sequence[Span] | None) -> dict[str, Counts]:
+    """Counts of one example for each label that its gold or its prediction names, sorted by name.
+
+    >>> count_by_label((Span(0, 4, "b"),), (Span(0, 4, "a"),))["a"]
+    Counts(true_positives=0, false_positives=1, false_negatives=0)
+    """
+    said = predicted or ()
+    return {
+        label: count_spans(
+            [span for span in gold if span.label == label],
+            [span for span in said if span.label == label],
+        )
+        for label in sorted({span.label for span in (*gold, *said)})
+    }
+
+
+def precision(counts: Counts) -> float | None:
+    """Share of the predicted that is right; None (undefined) where nothing is predicted.
+
+    >>> precision(Counts(3, 1, 0)), precision(Counts(0, 0, 2))
+    (0.75, None)
+    """
+    return _ratio(counts.true_positives, counts.true_positives + counts.false_positives)
+
+
+def recall(counts: Counts) -> float | None:
+    """Share of the gold that is found; None (undefined) where there is no gold.
+
+    >>> recall(Counts(3, 0, 1)), recall(Counts(0, 2, 0))
+    (0.75, None)
+    """
+    return _ratio(counts.true_positives, counts.true_positives + counts.false_negatives)
+
+
+def f_beta(counts: Counts, beta: float = 1.0) -> float | None:
+    """Weighted harmonic mean of precision and recall; recall weighs beta times as much.
+
+        (1 + beta²) tp / ((1 + beta²) tp + fp + beta² fn)
+
+    None (undefined) only where nothing is gold and nothing predicted. Where just one of the two
+    is empty it is 0, although precision or recall alone is undefined there.
+
+    >>> f_beta(Counts(2, 0, 2), beta=1.0)
+    0.6666666666666666
+    >>> f_beta(Counts(0, 0, 3)), f_beta(Counts(0, 0, 0))
+    (0.0, None)
+
+    Source: van Rijsbergen, Information Retrieval, 1979, chapter 7, in its form over counts.
+    """
+    weight = beta * beta
+    right = (1 + weight) * counts.true_positives
+    return _ratio(right, right + counts.false_positives + weight * counts.false_negatives)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+class CorpusMetric(Protocol):
+    """A metric of a whole set, computed from counts that were summed over its examples first."""
+
+    @property
+    def name(self) -> str:
+        """How a table prints it."""
+
+    def __call__(self, counts: Counts) -> float | None:
+        """The metric; None where it is undefined."""
+
+    def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """The metric [...] of many summed counts [..., 3]; nan where it is undefined."""
+
+
+@dataclass(frozen=True)
+class MicroF:
+    """F-beta over summed counts: what a paper calls micro-averaged F.
+
+    >>> MicroF(0.5)(Counts(3, 1, 3)), MicroF(0.5).name
+    (0.6818181818181818, 'micro F0.5')
+    """
+
+    beta: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return f"micro F{self.beta:g}"
+
+    def __call__(self, counts: Counts) -> float | None:
+        return f_beta(counts, self.beta)
+
+    def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        weight = self.beta * self.beta
+        right = (1 + weight) * counts[..., TRUE_POSITIVES]
+        wrong = counts[..., FALSE_POSITIVES] + weight * counts[..., FALSE_NEGATIVES]
+        return ratios(right, right + wrong)
+
+
+@dataclass(frozen=True)
+class MicroPrecision:
+    """Precision over summed counts.
+
+    >>> MicroPrecision()(Counts(3, 1, 3))
+    0.75
+    """
+
+    name: str = "micro precision"
+
+    def __call__(self, counts: Counts) -> float | None:
+        return precision(counts)
+
+    def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        right = counts[..., TRUE_POSITIVES]
+        return ratios(right, right + counts[..., FALSE_POSITIVES])
+
+
+@dataclass(frozen=True)
+class MicroRecall:
+    """Recall over summed counts.
+
+    >>> MicroRecall()(Counts(3, 1, 3))
+    0.5
+    """
+
+    name: str = "micro recall"
+
+    def __call__(self, counts: Counts) -> float | None:
+        return recall(counts)
+
+    def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        right = counts[..., TRUE_POSITIVES]
+        return ratios(right, right + counts[..., FALSE_NEGATIVES])
+
+
+def ratios(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+    """parts / wholes, element by element; nan where a whole is 0: undefined, not 0.
+
+    >>> ratios(np.array([1, 0]), np.array([4, 0])).tolist()
+    [0.25, nan]
+    """
+    shape = np.broadcast_shapes(np.shape(parts), np.shape(wholes))
+    return np.divide(parts, wholes, out=np.full(shape, np.nan), where=np.asarray(wholes) > 0)
