@@ -1,0 +1,248 @@
+"""A model as three things: inputs encoded once, hidden states of targets, decoding steps.
+
+Encoder-decoder and causal models look the same from outside: what is encoded once is the encoder's
+output for the one kind and the prompt's keys and values for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, EncoderDecoderCache
+
+from groot.models.families import family_of
+from groot.models.t5_decoding import T5Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Inputs, encoded.
+
+    Args:
+        states: [B, S, d] encoder output; for causal models the last hidden state, [B, 1, d].
+        mask: [B, S] bool, True for real input tokens.
+        cache: keys and values of the prompt, causal models only.
+    """
+
+    states: Tensor
+    mask: Tensor
+    cache: DynamicCache | None = None
+
+
+class TextModel(nn.Module):
+    """A transformers model with its tokenizer, taken apart by family.
+
+    Args:
+        model: an encoder-decoder or causal language model of a known family; LoRA-wrapped or not.
+        tokenizer: its tokenizer, with an end token.
+
+    Raises:
+        ModelError: if the architecture is not in the tested list.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        core = model.get_base_model() if hasattr(model, "peft_config") else model
+        self.family = family_of(core.config.model_type)
+        # held outside the module tree: parameters are reached once, through self.model
+        self._parts: tuple[Any, Any, Any] = (
+            core,
+            attrgetter(self.family.encoder)(core) if self.family.encoder else None,
+            attrgetter(self.family.decoder)(core),
+        )
+        self.end_id = int(tokenizer.eos_token_id)
+        self.pad_id = int(
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
+        )
+
+    @property
+    def config(self) -> Any:
+        """The transformers config."""
+        return self._parts[0].config
+
+    @property
+    def is_causal(self) -> bool:
+        """True for causal models, whose input is a prompt."""
+        return self.family.kind == "causal"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def pad(self, rows: Sequence[Sequence[int]], *, left: bool = False) -> tuple[Tensor, Tensor]:
+        """Token ids and mask [N, T] of rows of different lengths."""
+        width = max((len(row) for row in rows), default=0)
+        ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
+        mask = torch.zeros((len(rows), width), dtype=torch.bool)
+        for index, row in enumerate(rows):
+            place = slice(width - len(row), width) if left else slice(0, len(row))
+            ids[index, place] = torch.tensor(row, dtype=torch.long)
+            mask[index, place] = True
+        return ids.to(self.device), mask.to(self.device)
+
+    def encode(self, inputs: Sequence[Sequence[int]]) -> Memory:
+        """Run the encoder, or the prompt, once per input.
+
+        Args:
+            inputs: token ids of each input.
+        """
+        ids, mask = self.pad(inputs, left=self.is_causal)
+        _, encoder, decoder = self._parts
+        if not self.is_causal:
+            states = encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            return Memory(states, mask)
+        cache = DynamicCache()
+        out = decoder(
+            input_ids=ids,
+            attention_mask=mask.long(),
+            position_ids=(mask.long().cumsum(1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return Memory(out.last_hidden_state[:, -1:], mask, out.past_key_values)
+
+    def hidden_states(self, memory: Memory, rows: Tensor, tokens: Tensor) -> Tensor:
+        """Hidden states [N, T, d] whose logits predict tokens [N, T], each given those before it.
+
+        Args:
+            memory: of B inputs.
+            rows: [N] which input each target belongs to.
+            tokens: [N, T] target ids, padded on the right with anything.
+        """
+        _, _, decoder = self._parts
+        if not self.is_causal:
+            start = torch.full_like(tokens[:, :1], self.config.decoder_start_token_id)
+            out = decoder(
+                input_ids=torch.cat([start, tokens[:, :-1]], dim=1),
+                encoder_hidden_states=memory.states[rows],
+                encoder_attention_mask=memory.mask[rows].long(),
+                use_cache=False,
+            )
+            return out.last_hidden_state
+        first = memory.states[rows]
+        if tokens.shape[1] == 1:
+            return first
+        out = self._prompted(select(memory.cache, rows), memory.mask[rows], tokens[:, :-1], 0)
+        return torch.cat([first, out.last_hidden_state], dim=1)
+
+    def _prompted(self, cache: Any, prompt_mask: Tensor, tokens: Tensor, done: int) -> Any:
+        """One pass over target tokens [N, m] behind a prompt and `done` earlier target tokens."""
+        _, _, decoder = self._parts
+        n, m = tokens.shape
+        seen = torch.ones((n, done + m), dtype=torch.bool, device=tokens.device)
+        positions = prompt_mask.sum(1, keepdim=True) + torch.arange(
+            done, done + m, device=tokens.device
+        )
+        return decoder(
+            input_ids=tokens,
+            attention_mask=torch.cat([prompt_mask, seen], dim=1).long(),
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+
+    def begin(
+        self, memory: Memory, rows: Tensor, tokens: Tensor
+    ) -> tuple[Decoding | T5Decoding, Tensor]:
+        """Start decoding for N targets that begin with tokens [N, m].
+
+        Returns:
+            the decoding, and hidden states [N, m + 1, d]: the first m predict tokens, the last
+            predicts what follows.
+        """
+        if self.is_causal:
+            decoding = Decoding(self, select(memory.cache, rows), memory.mask[rows], None, 0)
+            first = memory.states[rows]
+            if tokens.shape[1] == 0:
+                return decoding, first
+            return decoding, torch.cat([first, decoding.advance(tokens)], dim=1)
+        start = torch.full((len(rows), 1), self.config.decoder_start_token_id, device=tokens.device)
+        tokens = torch.cat([start, tokens], dim=1)
+        if self.config.model_type in ("t5", "mt5") and not self.training:
+            fast = T5Decoding(self._parts[2], memory.states, memory.mask, rows)
+            return fast, fast.advance(tokens)
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        decoding = Decoding(self, cache, memory.mask[rows], memory.states[rows], 0)
+        return decoding, decoding.advance(tokens)
+
+    def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Logits of hidden states [..., d] over the vocabulary, or over the tokens `ids` only."""
+        core = self._parts[0]
+        if getattr(self.config, "scale_decoder_outputs", False):
+            hidden = hidden * (self.config.d_model**-0.5)
+        head = core.get_output_embeddings()
+        bias = getattr(core, "final_logits_bias", None)
+        if ids is None:
+            logits = head(hidden)
+            return logits if bias is None else logits + bias[0]
+        logits = nn.functional.linear(
+            hidden, head.weight[ids], None if head.bias is None else head.bias[ids]
+        )
+        return logits if bias is None else logits + bias[0, ids]
+
+
+class Decoding:
+    """Targets being written, token by token, with their keys and values."""
+
+    def __init__(
+        self, owner: TextModel, cache: Any, mask: Tensor, states: Tensor | None, done: int
+    ) -> None:
+        self.owner = owner
+        self.cache = cache
+        self.mask = mask
+        self.states = states
+        self.done = done
+
+    def advance(self, tokens: Tensor) -> Tensor:
+        """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j."""
+        if self.owner.is_causal:
+            out = self.owner._prompted(self.cache, self.mask, tokens, self.done)
+        else:
+            _, _, decoder = self.owner._parts
+            out = decoder(
+                input_ids=tokens,
+                encoder_hidden_states=self.states,
+                encoder_attention_mask=self.mask.long(),
+                past_key_values=self.cache,
+                use_cache=True,
+            )
+        self.done += tokens.shape[1]
+        return out.last_hidden_state
+
+    def reorder(self, index: Tensor) -> None:
+        """Keep the targets `index` [N'], in that order, repeats allowed."""
+        if isinstance(self.cache, EncoderDecoderCache):
+            updated = dict(self.cache.is_updated)
+            self.cache = EncoderDecoderCache(
+                select(self.cache.self_attention_cache, index),
+                select(self.cache.cross_attention_cache, index),
+            )
+            self.cache.is_updated = updated
+        else:
+            self.cache = select(self.cache, index)
+        self.mask = self.mask[index]
+        if self.states is not None:
+            self.states = self.states[index]
+
+
+def select(cache: Any, index: Tensor) -> DynamicCache:
+    """A new cache with the rows `index` of another, which stays as it is."""
+    return DynamicCache([(layer.keys[index], layer.values[index]) for layer in cache.layers])
+
+
+def set_dropout(model: nn.Module, share: float) -> None:
+    """Set every dropout of a model, also those that attention keeps as plain numbers."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, share)
