@@ -1,0 +1,1 @@
+"""Search: loops over decoding steps that they are given, and the choice among candidates."""

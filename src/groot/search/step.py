@@ -1,0 +1,64 @@
+"""What a search is given: something that decodes step by step, and tables of what may follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from groot.labels.grammar import TokenGrammar
+
+
+class Decoding(Protocol):
+    """Targets being written, with whatever the model remembers of them."""
+
+    def advance(self, tokens: Tensor) -> Tensor:
+        """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j."""
+
+    def reorder(self, index: Tensor) -> None:
+        """Keep the targets `index` [N'], in that order, repeats allowed."""
+
+
+class StepModel(Protocol):
+    """A model that decodes step by step; `models.TextModel` is one."""
+
+    training: bool
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Switch dropout on or off."""
+
+    def encode(self, inputs: Sequence[Sequence[int]]) -> Any:
+        """Encode inputs once."""
+
+    def begin(self, memory: Any, rows: Tensor, tokens: Tensor) -> tuple[Any, Tensor]:
+        """A Decoding of targets of the inputs `rows` [N] that begin with tokens [N, m].
+
+        Returns:
+            it, and hidden states [N, m + 1, d] that predict the tokens and what follows them.
+        """
+
+    def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Logits of hidden states [..., d] over the vocabulary, or over the tokens `ids` only."""
+
+
+class Spelling(Protocol):
+    """A label grammar in token ids; `models.Codec` is one."""
+
+    grammar: TokenGrammar
+
+    def glue_ids(self, n_slots: int) -> list[tuple[int, ...]]:
+        """Forced ids before each slot, and last those behind the last slot."""
+
+    @property
+    def choice_ids(self) -> Tensor:
+        """[A] every token id that is ever a choice, ascending."""
+
+    @property
+    def is_allowed(self) -> Tensor:
+        """[states, A] bool: which of `choice_ids` may follow in each state of the grammar."""

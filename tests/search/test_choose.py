@@ -1,0 +1,128 @@
+import math
+import random
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groot.errors import ConfigError, ShapeError
+from groot.rewards import parse_rewards
+from groot.search.choose import choose, choose_all, expected_rewards
+from groot.types import Candidate, Example, Span
+
+A, B, C = Span(0, 4, "artist"), Span(5, 9, "song"), Span(5, 9, "artist")
+NAMELESS = Example("nina jazz", ("nina", "jazz"), (0, 5))
+
+
+def candidate(output, p, target=""):
+    return Candidate(target, output, log_p=math.log(p))
+
+
+def test_value_worked_by_hand():
+    # p = 0.5, 0.3, 0.2. Of (A,): itself 1, against (A, B) F1 = 2/3, against () 0.
+    some = [candidate((A,), 0.5), candidate((A, B), 0.3), candidate((), 0.2)]
+    expected = [0.5 + 0.3 * 2 / 3, 0.5 * 2 / 3 + 0.3, 0.2]
+    assert expected_rewards(NAMELESS, some, parse_rewards(["f1"])) == pytest.approx(expected)
+
+
+def test_log_p_need_not_sum_to_one():
+    some = [candidate((A,), 0.05), candidate((B,), 0.15)]
+    assert expected_rewards(NAMELESS, some, parse_rewards(["exact"])) == pytest.approx([0.25, 0.75])
+
+
+def test_mbr_prefers_what_agrees_with_the_rest():
+    lone = candidate((C,), 0.4)
+    agreeing = [candidate((A, B), 0.3), candidate((A,), 0.3)]
+    some = [lone, *agreeing]
+    reward = parse_rewards(["f1"])
+    assert choose(NAMELESS, some, reward, "top") == some
+    assert choose(NAMELESS, some, reward, "mbr")[0] in agreeing
+    assert sorted(map(id, choose(NAMELESS, some, reward, "mbr"))) == sorted(map(id, some))
+
+
+def test_gold_plays_no_part():
+    some = [candidate((A,), 0.6), candidate((B,), 0.4)]
+    told = Example("nina jazz", ("nina", "jazz"), (0, 5), spans=(B,))
+    for spec in ("f0.5", "token_accuracy"):
+        reward = parse_rewards([spec])
+        assert expected_rewards(told, some, reward) == expected_rewards(NAMELESS, some, reward)
+
+
+@given(
+    outputs=st.lists(
+        st.none() | st.lists(st.sampled_from([A, B, C]), max_size=3).map(tuple),
+        min_size=1,
+        max_size=6,
+    ),
+    specs=st.sampled_from([["f0.5"], ["f1=0.8", "exact=0.2"], ["recall"], ["precision"]]),
+    seed=st.integers(0, 9),
+)
+def test_fast_path_equals_the_general_one(outputs, specs, seed):
+    rng = random.Random(seed)
+    some = [candidate(output, rng.uniform(0.01, 1)) for output in outputs]
+    reward = parse_rewards(specs)
+    fast = expected_rewards(NAMELESS, some, reward)
+    reward.pairwise = lambda candidates: None
+    general = expected_rewards(NAMELESS, some, reward)
+    if all(output is None for output in outputs):
+        assert fast == general == [None] * len(some)
+    else:
+        np.testing.assert_allclose(np.array(fast, float), np.array(general, float), atol=1e-12)
+
+
+def test_classes_and_text_with_any_reward():
+    classes = [candidate(("music",), 0.6), candidate(("play", "music"), 0.4), candidate((), 0.1)]
+    assert choose(Example("x"), classes, parse_rewards(["class_accuracy"]), "mbr")[0] is classes[0]
+    texts = [candidate("a b", 0.4), candidate("a c", 0.3), candidate("a d", 0.3)]
+    reward = parse_rewards(["token_accuracy"])
+    assert expected_rewards(Example("x"), texts, reward)[0] == pytest.approx(0.4 + 0.3)
+
+
+def test_a_users_function_gets_each_candidate_as_the_gold():
+    def shares_the_label(example, candidates):
+        return [float(c.spans[0].label == example.spans[0].label) for c in candidates]
+
+    some = [candidate((A,), 0.4), candidate((B,), 0.25), candidate((Span(0, 4, "song"),), 0.35)]
+    with parse_rewards([shares_the_label]) as reward:
+        assert expected_rewards(NAMELESS, some, reward) == pytest.approx([0.4, 0.6, 0.6])
+        assert (
+            choose_all([NAMELESS] * 2, [some] * 2, reward, "mbr")
+            == [[some[2], some[1], some[0]]] * 2
+        )
+
+
+def test_malformed_and_unscored_candidates():
+    legal, junk, unscored = candidate((A,), 0.1), candidate(None, 0.9), Candidate("", (B,))
+    some = [junk, unscored, legal]
+    for spec in ("f1", "token_accuracy"):
+        reward = parse_rewards([spec])
+        assert expected_rewards(NAMELESS, some, reward)[2] == 1.0
+        assert choose(NAMELESS, some, reward, "mbr")[0] is legal
+    assert choose(NAMELESS, some, parse_rewards(["f1"]), "top") == [junk, legal, unscored]
+    assert expected_rewards(NAMELESS, [junk], parse_rewards(["f1"])) == [None]
+    assert expected_rewards(NAMELESS, [], parse_rewards(["f1"])) == []
+
+
+def test_mistakes():
+    with pytest.raises(ConfigError, match="'top' or 'mbr'"):
+        choose(NAMELESS, [], parse_rewards(["f1"]), "best")
+    with pytest.raises(ShapeError, match="2 examples"):
+        choose_all([NAMELESS, NAMELESS], [[]], parse_rewards(["f1"]))
+
+
+def test_64_candidates_of_1500_examples_take_seconds():
+    rng = random.Random(0)
+    places = [Span(3 * i, 3 * i + 2, label) for i in range(10) for label in "abc"]
+    many = [
+        [
+            candidate(tuple(rng.sample(places, rng.randint(0, 4))), rng.uniform(0.01, 1))
+            for _ in range(64)
+        ]
+        for _ in range(1500)
+    ]
+    start = time.perf_counter()
+    chosen = choose_all([NAMELESS] * 1500, many, parse_rewards(["f0.5"]), "mbr")
+    assert time.perf_counter() - start < 6  # 1 s on an idle core
+    assert all(len(some) == 64 for some in chosen)

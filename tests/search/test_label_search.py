@@ -1,0 +1,186 @@
+"""The certificate, proven by brute force over every target of a model that is a table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import pytest
+import torch
+
+from groot.labels import MultiClass, SentinelTags, SingleClass
+from groot.labels.grammar import spell
+from groot.search.label_search import label_search
+
+
+class TableModel:
+    """Logits that depend on the whole prefix in a random but repeatable way."""
+
+    training = False
+    device = torch.device("cpu")
+
+    def __init__(self, n_tokens: int, sharpness: float) -> None:
+        self.n_tokens = n_tokens
+        self.sharpness = sharpness
+
+    def train(self, mode: bool = True) -> None:
+        self.training = mode
+
+    def encode(self, inputs):
+        return [tuple(ids) for ids in inputs]
+
+    def begin(self, memory, rows, tokens):
+        decoding = TableDecoding(self, [memory[row] for row in rows.tolist()])
+        first = decoding.states()[:, None]
+        if tokens.shape[1] == 0:
+            return decoding, first
+        return decoding, torch.cat([first, decoding.advance(tokens)], dim=1)
+
+    def logits(self, hidden, ids=None):
+        return hidden if ids is None else hidden[..., ids]
+
+    def row(self, prefix: tuple[int, ...]) -> list[float]:
+        rng = random.Random(repr(prefix))
+        return [self.sharpness * rng.gauss(0, 1) for _ in range(self.n_tokens)]
+
+
+class TableDecoding:
+    def __init__(self, model: TableModel, prefixes: list[tuple[int, ...]]) -> None:
+        self.model = model
+        self.prefixes = prefixes
+
+    def states(self):
+        return torch.tensor([self.model.row(prefix) for prefix in self.prefixes])
+
+    def advance(self, tokens):
+        seen = []
+        for column in tokens.T.tolist():
+            pairs = zip(self.prefixes, column, strict=True)
+            self.prefixes = [(*prefix, token) for prefix, token in pairs]
+            seen.append(self.states())
+        return torch.stack(seen, dim=1)
+
+    def reorder(self, index):
+        self.prefixes = [self.prefixes[i] for i in index.tolist()]
+
+
+class Spelling:
+    """A format in ids: sentinels from 50 on, the end is 1, labels as given."""
+
+    def __init__(self, form, label_ids) -> None:
+        self.form = form
+        self.ids = label_ids
+        self.grammar = spell(form.grammar, self.ids_of)
+        tokens = {token for some in self.grammar.tokens for token in some}
+        self.choice_ids = torch.tensor(sorted(tokens))
+        places = {int(token): place for place, token in enumerate(self.choice_ids)}
+        self.is_allowed = torch.zeros((len(self.grammar.tokens), len(places)), dtype=torch.bool)
+        for state, some in enumerate(self.grammar.tokens):
+            self.is_allowed[state, [places[token] for token in some]] = True
+
+    def ids_of(self, symbol):
+        if symbol == "</s>":
+            return (1,)
+        if symbol.startswith("<s"):
+            return (50 + int(symbol[2:-1]),)
+        return self.ids[symbol]
+
+    def glue_ids(self, n_slots):
+        return [
+            tuple(i for symbol in self.form.glue(slot, n_slots) for i in self.ids_of(symbol))
+            for slot in range(n_slots + 1)
+        ]
+
+
+def all_targets(model, spelling, input_ids, n_slots, normalise):
+    """Every legal path with its log_p, best first."""
+    form, grammar = spelling.form, spelling.grammar
+    symbols = sorted({c.symbol for choices in form.grammar.choices for c in choices})
+    longest = n_slots if not isinstance(form, MultiClass) else len(form.labels) + 1
+    found = []
+    for length in range(longest + 1):
+        for path in itertools.product(symbols, repeat=length):
+            if not form.grammar.walk(path, n_slots):
+                continue
+            target = grammar.encode(path, spelling.glue_ids(n_slots), spelling.ids_of)
+            state_at = dict(zip(target.decisions, target.states, strict=True))
+            total = 0.0
+            for place, token in enumerate(target.tokens):
+                row = torch.tensor(model.row((*input_ids, *target.tokens[:place])))
+                if normalise == "vocabulary":
+                    total += float(row.log_softmax(0)[token])
+                elif place in state_at:
+                    allowed = list(grammar.tokens[state_at[place]])
+                    total += float(row[allowed].log_softmax(0)[allowed.index(token)])
+            found.append((total, path))
+    return sorted(found, reverse=True)
+
+
+ONE_TOKEN = {"O": (10,), "I": (11,), "a": (12,), "b": (13,)}
+PIECES = {"O": (10,), "I": (11,), "a": (12, 20), "b": (12, 21, 22)}
+SPELLINGS = {
+    "one token a label": (lambda: Spelling(SentinelTags(("a", "b")), ONE_TOKEN), 4),
+    "labels of pieces": (lambda: Spelling(SentinelTags(("a", "b")), PIECES), 3),
+    "one class": (lambda: Spelling(SingleClass(("O", "I", "a")), PIECES), 1),
+    "several classes": (lambda: Spelling(MultiClass(("O", "I", "a")), {**PIECES, ".": (30,)}), 1),
+}
+
+
+@pytest.mark.parametrize("kind", list(SPELLINGS))
+@pytest.mark.parametrize("normalise", ["allowed", "vocabulary"])
+@pytest.mark.parametrize("sharpness", [0.3, 2.0])
+def test_a_certified_result_is_the_true_top_k(kind, normalise, sharpness):
+    make, n_slots = SPELLINGS[kind]
+    spelling, model = make(), TableModel(60, sharpness)
+    proven = 0
+    for number in range(8):
+        truth = all_targets(model, spelling, (number,), n_slots, normalise)
+        for k, width in ((1, 1), (3, 3), (3, 12), (3, 300)):
+            (found,) = label_search(
+                model, spelling, [(number,)], [n_slots],
+                k=k, width=width, max_width=width, normalise=normalise,
+            )  # fmt: skip
+            best = [log_p for log_p, _ in truth[:k]]
+            assert all(a <= b + 1e-4 for a, b in zip(found.log_p, best, strict=False))
+            assert list(found.log_p) == sorted(found.log_p, reverse=True)
+            if found.exact:
+                proven += 1
+                assert found.paths == tuple(path for _, path in truth[:k])
+                assert found.log_p == pytest.approx(best, abs=1e-4)
+    assert proven >= 8
+
+
+@pytest.mark.parametrize("kind", ["one token a label", "labels of pieces"])
+def test_a_text_without_certificate_is_searched_wider_until_it_has_one(kind):
+    make, n_slots = SPELLINGS[kind]
+    spelling, model = make(), TableModel(60, 0.2)
+    inputs = [(number,) for number in range(6)]
+    narrow = label_search(model, spelling, inputs, [n_slots] * 6, k=4, width=4, max_width=4)
+    wide = label_search(model, spelling, inputs, [n_slots] * 6, k=4, width=4, max_width=1024)
+    assert not all(found.exact for found in narrow)
+    assert all(found.exact for found in wide)
+    assert any(found.width > 4 for found in wide)
+    for ids, found in zip(inputs, wide, strict=True):
+        truth = all_targets(model, spelling, ids, n_slots, "allowed")
+        assert found.paths == tuple(path for _, path in truth[:4])
+
+
+def test_texts_of_different_lengths_in_one_batch_do_not_disturb_each_other():
+    spelling, model = SPELLINGS["one token a label"][0](), TableModel(60, 1.0)
+    lengths = [3, 0, 1, 4, 2, 4]
+    inputs = [(number,) for number in range(len(lengths))]
+    together = label_search(model, spelling, inputs, lengths, k=2, width=4, max_width=64)
+    for ids, n_slots, found in zip(inputs, lengths, together, strict=True):
+        (alone,) = label_search(model, spelling, [ids], [n_slots], k=2, width=4, max_width=64)
+        assert found.paths == alone.paths
+        assert found.log_p == pytest.approx(alone.log_p, abs=1e-5)
+        assert all(len(path) == n_slots for path in found.paths)
+
+
+def test_fewer_targets_than_k_are_all_returned_and_proven():
+    spelling, model = SPELLINGS["one class"][0](), TableModel(60, 1.0)
+    (found,) = label_search(model, spelling, [(1,)], [1], k=10)
+    assert len(found.paths) == 3
+    assert found.exact
+    assert sum(map(math.exp, found.log_p)) == pytest.approx(1.0, abs=1e-5)
