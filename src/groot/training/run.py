@@ -1,0 +1,182 @@
+"""The main job: fit, optimise for the reward, evaluate, report; each stage goes on when killed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from groot.config import Config
+from groot.errors import DataError
+from groot.labeler import Labeler
+from groot.labels import LabelFormat
+from groot.models.embedded import count_parameters
+from groot.rewards import Reward, parse_rewards
+from groot.training.estimate import seconds_per_step
+from groot.training.events import Note, OnEvent, ignore_events
+from groot.training.files import sha256_of
+from groot.training.interrupts import catch_interrupts
+from groot.training.items import training_items
+from groot.training.job import Job
+from groot.training.plan import BYTES_PER_WEIGHT, Plan, PlannedStage, disk_bytes
+from groot.training.processes import make_accelerator
+from groot.training.run_folder import RunFolder, library_versions
+from groot.training.stage import Interrupted
+from groot.training.start import (
+    RunData,
+    count_words,
+    data_sum,
+    fit_passes,
+    folder_sum,
+    label_format,
+    make_labeler,
+    read_data,
+)
+from groot.types import Example
+
+logger = logging.getLogger(__name__)
+
+# Settings that change what is printed or how fast, never the weights.
+FREE_SECTIONS = ("output", "evaluation")
+
+
+def train_run(
+    config: Config, *, out: Path, events: OnEvent = ignore_events, force: bool = False
+) -> dict[str, Any]:
+    """Do a run, or what is left of it.
+
+    Args:
+        config: checked settings.
+        out: the run's folder; a run that was stopped there is continued.
+        events: told what happens.
+        force: go on although data, settings or libraries differ from those the run started with.
+
+    Returns:
+        what results.json holds.
+
+    Raises:
+        GrootError: on bad data, rewards, models or folders; before anything is written where it
+            can be known before.
+        SystemExit: with 130 or 143 where the run was interrupted; it has been saved then.
+    """
+    data = read_data(config)
+    with parse_rewards(
+        config.reward.specs,
+        timeout_s=config.reward.timeout_s,
+        workers=config.reward.workers,
+        on_error=config.reward.on_error,
+        failures=out / "failures",
+        gold_text=partial(gold_text, label_format(data.train)),
+    ) as reward:
+        return train_on(config, data, reward, out=out, events=events, force=force)
+
+
+def train_on(
+    config: Config,
+    data: RunData,
+    reward: Reward,
+    *,
+    out: Path,
+    labeler: Labeler | None = None,
+    events: OnEvent = ignore_events,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Like `train_run`, on data and a reward that are at hand.
+
+    Args:
+        labeler: to start from; None makes or loads the one that the config names.
+    """
+    with catch_interrupts() as interrupt:
+        accelerator = make_accelerator()
+        is_new = not (out / "start" / "groot.json").is_file()
+        if is_new:
+            # before the folder is made: a model that cannot be loaded should leave none
+            labeler = labeler or make_labeler(config, data.train)
+            if not training_items(labeler, data.train)[0]:
+                raise DataError("no training example has gold that can be learnt")
+        with RunFolder(out, is_writer=accelerator.is_main_process) as run:
+            run.check_same_run(_fingerprint(config, data, reward), force=force)
+            for line in reward.unknown_labels(label_format(data.train).labels):
+                events(Note(line, "warning"))
+            job = Job(config, data, reward, run, accelerator, events, interrupt)
+            try:
+                return job.do(labeler if is_new else None)
+            except Interrupted as stopped:
+                events(Note(f"{stopped}; the same command again continues", "warning"))
+                interrupt.leave()
+
+
+def _fingerprint(config: Config, data: RunData, reward: Reward) -> dict[str, Any]:
+    settings = config.model_dump(mode="json")
+    for section in FREE_SECTIONS:
+        settings.pop(section)
+    for name in ("timeout_s", "workers"):
+        settings["reward"].pop(name)
+    given = config.optimise.candidates_file
+    return {
+        "settings": settings,
+        "data": {name: data_sum(getattr(data, name)) for name in ("train", "dev", "test")},
+        "reward": reward.fingerprint(),
+        "model": folder_sum(config.model.name),
+        "candidates": None if given is None else sha256_of(Path(given)),
+        "versions": library_versions(),
+    }
+
+
+def gold_text(form: LabelFormat, example: Example) -> str | None:
+    """The gold as the model should write it: what TRL's reward functions get as `completion`."""
+    return None if example.gold is None else form.encode(example, example.gold)
+
+
+def plan_run(config: Config, *, out: Path | None = None) -> Plan:
+    """What `train_run` would do and cost; writes nothing.
+
+    The times are measured: a few steps of the real model on the real data.
+    """
+    data = read_data(config)
+    labeler = make_labeler(config, data.train)
+    items, missed = training_items(labeler, data.train)
+    parameters = count_parameters(labeler.model)
+    passes = fit_passes(config, count_words(data.train))
+    fit_steps = passes * -(-len(items) // config.fit.batch_size)
+    optimise = config.optimise
+    per_round = optimise.passes_per_round * -(-len(items) // optimise.batch_size)
+    measured = seconds_per_step(labeler, items, config)
+    stages = [
+        PlannedStage(
+            "fit",
+            fit_steps,
+            fit_steps * measured["fit"],
+            f"{len(items)} texts x {passes} passes / {config.fit.batch_size}",
+        )
+    ]
+    for round in range(1, optimise.rounds + 1):
+        stages.append(
+            PlannedStage(
+                f"round {round}",
+                per_round,
+                len(items) * measured["search"] + per_round * measured["contrast"],
+                f"{len(items)} texts, up to {optimise.candidates_per_round} candidates each",
+            )
+        )
+    facts: Mapping[str, str] = {
+        "model": f"{config.model.name or 'embedded'}, {parameters / 1e6:.1f} M weights",
+        "labels": f"{len(labeler.form.labels)}: {', '.join(labeler.form.labels[:8])}"
+        + (" ..." if len(labeler.form.labels) > 8 else ""),
+        "reward": " ".join(config.reward.specs),
+        "final numbers on": data.split,
+        **({"tag scheme": data.scheme} if data.scheme else {}),
+        **({"gold that cannot be written": str(len(missed))} if missed else {}),
+    }
+    return Plan(
+        examples={"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
+        stages=tuple(stages),
+        parameters=parameters,
+        memory_bytes=parameters * BYTES_PER_WEIGHT * 6 + (600 << 20),
+        disk_bytes=disk_bytes(config, parameters),
+        reward_calls=optimise.rounds * len(items) * optimise.candidates_per_round,
+        facts=facts,
+        problems=data.problems,
+    )
