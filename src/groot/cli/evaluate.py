@@ -1,0 +1,123 @@
+"""groot evaluate: the numbers of one run, or of two compared example by example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from groot.cli.console import answer, answer_json, answer_table
+from groot.cli.reader_option import ReaderOption, parse_reader
+from groot.config import describe
+from groot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from groot.training.evaluate_folder import Evaluation
+
+
+def evaluate(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR [DIR]", help="the folder of one run, or of two")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="data to predict: a file, a folder or a benchmark; default: the predictions that"
+            " the run stored when it finished"
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["train", "dev", "test"],
+        typer.Option(help="of a benchmark or a folder of splits"),
+    ] = "test",
+    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
+    reader: ReaderOption = None,
+    predictions: Annotated[
+        Literal["fit", "fit_mbr", "optimised", "optimised_mbr"],
+        typer.Option(help="which of the stored predictions"),
+    ] = "optimised",
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REWARD...", help="rewards to measure; default: the run's"),
+    ] = None,
+    k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="ranks that are reported")] = 5,
+    choose: Annotated[
+        Literal["top", "mbr"],
+        typer.Option(help="rank 1 is the most probable candidate, or the best expected one"),
+    ] = "top",
+    on_bad_lines: Annotated[
+        Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
+    ] = "stop",
+    bootstrap_samples: Annotated[
+        int, typer.Option(min=0, help="resamples for the intervals; 0 leaves them out")
+    ] = 2000,
+    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+) -> None:
+    """Measure one run, or compare two: P/R/F, reward by rank, 95 % intervals.
+
+    With two folders: both, and whether the second is better than the first, by a paired test.
+
+    \b
+    Examples:
+    groot evaluate runs/first --data test.conll --json
+    groot evaluate runs/first runs/second --data mit_restaurant
+    groot evaluate runs/first runs/second          (on the predictions stored by the runs)
+    """
+    if len(folders) > 2:
+        raise ConfigError(f"{len(folders)} folders: give one, or two to compare.")
+    if data is None and reward:
+        raise ConfigError("--reward needs --data: stored predictions hold the run's own rewards.")
+
+    def numbers_of(folder: Path) -> Evaluation:
+        from groot.cli.progress import watcher
+        from groot.training.evaluate_folder import evaluate_folder, stored_evaluation
+
+        if data is None:
+            return stored_evaluation(folder, predictions=predictions, k=k)
+        with watcher() as events:
+            return evaluate_folder(
+                folder,
+                data,
+                split=split,
+                format=format,
+                reader=parse_reader(reader),
+                reward_specs=reward or None,
+                k=k,
+                choose=choose,
+                on_bad_lines=on_bad_lines,
+                events=events,
+            )
+
+    found = [numbers_of(folder) for folder in folders]
+    summaries = [one.measurement.summary(n_resamples=bootstrap_samples) for one in found]
+    if len(found) == 1:
+        _print_one(folders[0], summaries[0], as_json=json)
+    else:
+        _print_two(folders, found, summaries, as_json=json)
+
+
+def _print_one(folder: Path, summary: dict[str, Any], *, as_json: bool) -> None:
+    from groot.cli.tables import measurement_tables
+
+    if as_json:
+        answer_json(summary)
+        return
+    for table in measurement_tables(summary, title=str(folder)):
+        answer_table(table)
+
+
+def _print_two(
+    folders: list[Path], found: list[Evaluation], summaries: list[dict[str, Any]], *, as_json: bool
+) -> None:
+    from groot.cli.tables import measurement_tables, paired_table
+    from groot.evaluation.measure import compare
+
+    paired = compare(found[0].measurement, found[1].measurement)
+    if as_json:
+        answer_json({"before": summaries[0], "after": summaries[1], "paired": paired})
+        return
+    for folder, summary in zip(folders, summaries, strict=True):
+        answer_table(measurement_tables(summary, title=str(folder))[0])
+    answer_table(paired_table({"paired": paired}, title=f"{folders[1]} - {folders[0]}"))
+    answer(f"{summaries[0]['n_examples']} examples, each predicted by both")

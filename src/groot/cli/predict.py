@@ -1,0 +1,99 @@
+"""groot predict: JSONL in, JSONL out, continued where it was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from groot.cli.console import answer_json, say
+from groot.cli.continued_file import STANDARD
+from groot.errors import ConfigError, DataError
+
+INTERRUPTED = 130  # exit code
+
+
+def predict(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a model")
+    ],
+    source: Annotated[
+        Path,
+        typer.Option(
+            "--in",
+            "-i",
+            metavar="FILE",
+            help='JSONL, each line {"text": ..., "id": ...} or "a text"; in .txt files each line is'
+            " a text; - reads standard input",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="JSONL; continued if it is there; - prints"
+        ),
+    ] = STANDARD,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="candidates per text")] = 1,
+    choose: Annotated[
+        Literal["top", "mbr"],
+        typer.Option(help="first is the most probable candidate, or the best expected one"),
+    ] = "top",
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REWARD...", help="what mbr maximises; default: what the model was trained for"
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="texts searched together")] = 64,
+    plain_text: Annotated[
+        bool, typer.Option("--plain-text", help="each line is a text, whatever the file's name")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="start --out again from the beginning")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
+) -> None:
+    """Label a file of texts: JSONL in, JSONL out.
+
+    Texts of any length; each gets its candidates with log_p and probability.
+    Ids and order are kept. Lines that cannot be read go to OUT.errors.jsonl with number and reason.
+
+    \b
+    Examples:
+    groot predict runs/first --in texts.jsonl --out labelled.jsonl --top-k 5
+    echo '"play nina simone"' | groot predict runs/first --in -
+    """
+    from groot.cli.predict_file import PredictedFile, predict_file
+    from groot.cli.progress import watcher
+
+    if json and out == STANDARD:
+        raise ConfigError("--json needs --out FILE: standard output holds the predictions.")
+    done = PredictedFile()
+    try:
+        with watcher() as events:
+            predict_file(
+                folder,
+                source,
+                out,
+                done=done,
+                top_k=top_k,
+                choose=choose,
+                reward=reward or None,
+                batch_size=batch_size,
+                is_plain_text=plain_text or source.suffix == ".txt",
+                is_restarted=force,
+                events=events,
+            )
+    except KeyboardInterrupt:
+        say(f"interrupted after {done.texts} texts; the same command again continues")
+        raise typer.Exit(INTERRUPTED) from None
+    if json:
+        answer_json(done.as_json())
+    if done.bad_lines and done.errors is not None:
+        say(f"warning: {done.bad_lines} lines could not be read; see {done.errors}")
+    if done.bad_lines and not done.texts:
+        raise DataError(
+            f"{source}: none of its {done.bad_lines} lines could be read.\n"
+            f"  First: {done.first_reason}"
+        )

@@ -1,0 +1,308 @@
+"""Labelling a file of texts: streaming, in order, continued after an interruption.
+
+Out gets one line per readable line of the input, so the number of its whole lines says where to
+go on. Before going on, the last of them is predicted again: if it comes out otherwise, the file is
+of another model or other settings and is left alone.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from groot.cli.continued_file import STANDARD, ContinuedFile
+from groot.data.jsonl import parse_json
+from groot.data.lines import number_lines, open_binary
+from groot.data.result import Problem, RowError
+from groot.data.rows import TEXT_FIELDS, TOKEN_FIELDS, read_row
+from groot.errors import OutputError
+from groot.labeler import load
+from groot.training.events import (
+    Note,
+    OnEvent,
+    StageFinished,
+    StageStarted,
+    StepDone,
+    ignore_events,
+)
+from groot.types import Candidate, Example, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One readable line of the input.
+
+    Args:
+        id: as the user gave it, text or a number; else "name of the file:line".
+        example: the text with its words.
+    """
+
+    id: str | int
+    example: Example
+
+
+Label = Callable[[Sequence[Row]], Iterator[dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class PredictedFile:
+    """What was done so far.
+
+    Args:
+        texts: lines of out, those of earlier starts included.
+        continued_from: lines of out that were there already.
+        bad_lines: input lines that could not be read.
+        first_reason: the first of them.
+        errors: the file that lists them; None where there are none.
+        out: the file of predictions.
+        seconds: of this start.
+    """
+
+    texts: int = 0
+    continued_from: int = 0
+    bad_lines: int = 0
+    first_reason: str = ""
+    errors: Path | None = None
+    out: Path | None = None
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "texts": self.texts,
+            "continued_from": self.continued_from,
+            "bad_lines": self.bad_lines,
+            "errors": None if self.errors is None else str(self.errors),
+            "out": str(self.out),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def predict_file(
+    folder: Path,
+    source: Path,
+    out: Path,
+    *,
+    done: PredictedFile,
+    top_k: int = 1,
+    choose: Literal["top", "mbr"] = "top",
+    reward: Sequence[str] | None = None,
+    batch_size: int = 64,
+    is_plain_text: bool = False,
+    is_restarted: bool = False,
+    events: OnEvent = ignore_events,
+) -> None:
+    """Label every line of a file.
+
+    Args:
+        folder: of a run or a model.
+        source: the input; "-" is standard input.
+        out: the output; "-" is standard output.
+        done: is kept up to date, for whoever interrupts.
+        top_k: candidates per text.
+        choose: what comes first: the most probable candidate, or the best expected one.
+        reward: what "mbr" maximises; None is what the model was optimised for.
+        batch_size: texts searched together.
+        is_plain_text: a line is a text, not JSON.
+        is_restarted: begin out anew where it is there already.
+        events: is called with the progress.
+
+    Raises:
+        DataError: if the input cannot be opened.
+        OutputError: if out is there and belongs to other texts, another model or other settings.
+        ModelError: if there is no labeler in the folder.
+    """
+    if source == out != STANDARD:
+        raise OutputError(f"{out}: input and output are the same file. Name another --out.")
+    start = time.monotonic()
+    with ExitStack() as stack:
+        # Input and model first: where they fail, nothing is written.
+        lines = number_lines(stack.enter_context(_open_input(source)), source)
+        lines = chain(list(islice(lines, 1)), lines)
+        labeler = load(folder)
+
+        def label(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+            found = labeler.label(
+                [row.example for row in rows],
+                top_k=top_k,
+                choose=choose,
+                reward=reward,
+                batch_size=batch_size,
+            )
+            for row, candidates in zip(rows, found, strict=True):
+                yield line_of(row, candidates, task=labeler.form.task)
+
+        output = stack.enter_context(ContinuedFile(out, is_restarted=is_restarted))
+        done.out, total = out, _count_lines(source)
+        rows = _rows(lines, source, output, done, events, is_plain_text=is_plain_text)
+        done.continued_from = done.texts = _check_continued(output, rows, label)
+        if done.texts:
+            events(Note(f"{out} holds {done.texts} texts already; continuing after them"))
+        events(StageStarted("predict", total, done.texts))
+        while texts := list(islice(rows, batch_size)):
+            output.write(label(texts))
+            done.texts += len(texts)
+            events(StepDone("predict", done.texts + done.bad_lines, total))
+        done.seconds = time.monotonic() - start
+        events(StageFinished("predict", done.seconds, {"texts": done.texts}))
+
+
+def line_of(row: Row, candidates: Iterable[Candidate], *, task: Task) -> dict[str, Any]:
+    """One line of the output.
+
+    >>> one = Candidate("greet", ("greet",), log_p=0.0)
+    >>> line_of(Row(7, Example("hi")), [one], task="classes")["candidates"]
+    [{'classes': ['greet'], 'log_p': 0.0, 'probability': 1.0}]
+    """
+    return {
+        "id": row.id,
+        "text": row.example.text,
+        "candidates": [
+            {
+                **_output_of(one, task),
+                "log_p": one.log_p,
+                "probability": None if one.log_p is None else min(1.0, math.exp(one.log_p)),
+            }
+            for one in candidates
+        ],
+    }
+
+
+def _output_of(candidate: Candidate, task: Task) -> dict[str, Any]:
+    if candidate.is_malformed:
+        return {"malformed": candidate.target}
+    if task == "text":
+        return {"text": candidate.text}
+    if task == "classes":
+        return {"classes": list(candidate.classes)}
+    return {
+        "spans": [
+            {
+                "start": span.start,
+                "end": span.end,
+                "text": span.text,
+                "label": span.label,
+                "probability": span.probability,
+            }
+            for span in candidate.spans
+        ]
+    }
+
+
+def parse_line(line: str, source: str, default_id: str, *, is_plain_text: bool) -> Row:
+    """The text (or tokens) and id of a line of the input; gold, where there is some, is ignored.
+
+    Raises:
+        RowError: if the line holds no text.
+
+    >>> parse_line('{"text": "hi", "id": 7}', "in.jsonl:3", "in:3", is_plain_text=False).id
+    7
+    >>> parse_line('"hi"', "in.jsonl:3", "in:3", is_plain_text=False).example.text
+    'hi'
+    """
+    value = {"text": line} if is_plain_text else parse_json(line)
+    if isinstance(value, str):
+        value = {"text": value}
+    if not isinstance(value, dict):
+        raise RowError('want {"text": "..."} or "...": a line needs a text', "row")
+    asked = {name: value[name] for name in (*TEXT_FIELDS, *TOKEN_FIELDS, "id") if name in value}
+    example = read_row(asked, source, default_id)
+    assert isinstance(example, Example)  # a row without gold has no tags
+    is_number = type(value.get("id")) is int
+    return Row(value["id"] if is_number else example.id, example)
+
+
+def _rows(
+    lines: Iterable[tuple[int, str | Problem]],
+    source: Path,
+    output: ContinuedFile,
+    done: PredictedFile,
+    events: OnEvent,
+    *,
+    is_plain_text: bool,
+) -> Iterator[Row]:
+    """The readable lines; the others are counted and go to the side file. Blank lines are none."""
+    for number, line in lines:
+        try:
+            if isinstance(line, Problem):
+                raise RowError(line.reason, line.kind)
+            if line.strip():
+                place = f"{source}:{number}"
+                default_id = f"{source.stem if source != STANDARD else 'stdin'}:{number}"
+                yield parse_line(line, place, default_id, is_plain_text=is_plain_text)
+        except RowError as error:
+            shown = line.row if isinstance(line, Problem) else line
+            output.write_error(number, error.problem(f"{source}:{number}", shown))
+            if output.errors_path is None:
+                events(Note(f"{source}:{number}: {error.reason}", level="warning"))
+            done.bad_lines += 1
+            done.first_reason = done.first_reason or f"{source}:{number}: {error.reason}"
+            done.errors = output.errors_path
+
+
+def _check_continued(output: ContinuedFile, rows: Iterator[Row], label: Label) -> int:
+    """Move rows behind the texts that output holds already; return how many those are."""
+    row: Row | None = None
+    written: dict[str, Any] = {}
+    count = 0
+    for count, written in enumerate(output.written(), start=1):
+        row = next(rows, None)
+        if row is None or (row.id, row.example.text) != (written.get("id"), written.get("text")):
+            raise OutputError(
+                f"{output.path}:{count}: holds id {written.get('id')!r}, which is not what the"
+                " input has there. The file belongs to another input: name another --out, or give"
+                " --force."
+            )
+    if row is not None and not _is_same(next(label([row])), written):
+        raise OutputError(
+            f"{output.path}:{count}: was written by another model or with other settings than"
+            " these. Name another --out, or give --force."
+        )
+    return count
+
+
+def _is_same(mine: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
+    """Whether two lines say the same; numbers may differ by what a batch's padding changes."""
+
+    def said(line: Mapping[str, Any]) -> list[Any]:
+        return [
+            {
+                **{name: value for name, value in one.items() if name not in numbers},
+                "spans": [
+                    {name: value for name, value in span.items() if name != "probability"}
+                    for span in one.get("spans", ())
+                ],
+            }
+            for one in line["candidates"]
+        ]
+
+    numbers = ("log_p", "probability", "spans")
+    pairs = zip(mine["candidates"], written["candidates"], strict=False)
+    return said(mine) == said(written) and all(
+        _is_close(one["log_p"], other.get("log_p")) for one, other in pairs
+    )
+
+
+def _is_close(mine: float | None, written: float | None) -> bool:
+    if mine is None or written is None:
+        return mine is written
+    return math.isclose(mine, written, abs_tol=1e-3)
+
+
+def _open_input(source: Path) -> BinaryIO:
+    return sys.stdin.buffer if source == STANDARD else open_binary(source)
+
+
+def _count_lines(source: Path) -> int | None:
+    """Lines of a file, for the ETA; None for standard input."""
+    if source == STANDARD or not source.is_file():
+        return None
+    with source.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))

@@ -1,0 +1,39 @@
+"""`--reader label_column=intent`: settings of a file format's reader, on any command that reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from groot.errors import ConfigError
+
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reader",
+        metavar="NAME=VALUE",
+        help="a setting of the format's reader, such as scheme=IOB1 or label_column=intent",
+    ),
+]
+
+
+def parse_reader(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Names and values, the values read as YAML.
+
+    Raises:
+        ConfigError: naming every setting that is none.
+
+    >>> parse_reader(["tag_column=0", "scheme=IOB1"])
+    {'tag_column': 0, 'scheme': 'IOB1'}
+    """
+    pairs = [setting.partition("=") for setting in settings or ()]
+    wrong = ["".join(pair) for pair in pairs if not (pair[0] and pair[1])]
+    if wrong:
+        raise ConfigError(f"--reader {' '.join(wrong)}: write name=value, such as scheme=IOB1")
+    try:
+        return {name: yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--reader: a value is not valid YAML: {error}") from error

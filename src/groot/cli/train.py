@@ -1,0 +1,165 @@
+"""groot train: fit a labeler to labelled data, optimise it for a reward, evaluate, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from groot.cli.console import answer, answer_json, answer_table, is_first_process, say
+from groot.cli.reader_option import ReaderOption, parse_reader
+from groot.config import Config, describe, load_config, to_yaml
+from groot.errors import ConfigError
+
+INTERRUPTED = 130  # exit code
+
+
+def train(
+    data: Annotated[
+        str | None, typer.Argument(metavar="TRAIN", help=describe("data.train"), show_default=False)
+    ] = None,
+    dev: Annotated[str | None, typer.Option(help=describe("data.dev"))] = None,
+    test: Annotated[str | None, typer.Option(help=describe("data.test"))] = None,
+    reward: Annotated[
+        list[str] | None, typer.Option(metavar="REWARD...", help=describe("reward.specs"))
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the run's folder; made if it is not there")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help=describe("seed"))] = None,
+    model: Annotated[str | None, typer.Option(help=describe("model.name"))] = None,
+    label_style: Annotated[
+        Literal["token", "words"] | None, typer.Option(help=describe("model.label_style"))
+    ] = None,
+    task: Annotated[
+        Literal["spans", "classes", "text"] | None, typer.Option(help=describe("data.task"))
+    ] = None,
+    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
+    reader: ReaderOption = None,
+    on_bad_lines: Annotated[
+        Literal["stop", "skip"] | None, typer.Option(help=describe("data.on_bad_lines"))
+    ] = None,
+    candidates: Annotated[
+        str | None, typer.Option(metavar="FILE", help=describe("optimise.candidates_file"))
+    ] = None,
+    reward_timeout: Annotated[float | None, typer.Option(help=describe("reward.timeout_s"))] = None,
+    reward_workers: Annotated[int | None, typer.Option(help=describe("reward.workers"))] = None,
+    on_reward_error: Annotated[
+        Literal["stop", "skip"] | None, typer.Option(help=describe("reward.on_error"))
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="settings as YAML; see --print-config")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="one setting, such as fit.passes=10"),
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="print all settings, each explained, and stop")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the plan and its cost; write nothing")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="continue a run although its data or settings changed")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+) -> None:
+    """Fit a labeler, optimise it for a reward, evaluate, report.
+
+    The same command again continues where it stopped; a finished run prints its results.
+
+    \b
+    Examples:
+    groot train train.conll --dev dev.conll --reward f0.5 --out runs/first
+    groot train mit_restaurant --reward f0.5=0.8 exact=0.2 --out runs/mixed
+    groot train atis --reward my_metric.py:score --out runs/mine
+    groot train atis --out runs/atis --set fit.passes=10 --dry-run
+    groot train --print-config > run.yaml
+    groot train --config run.yaml --out runs/first
+    """
+    flags: dict[str, Any] = {
+        "data.train": data,
+        "data.dev": dev,
+        "data.test": test,
+        "data.task": task,
+        "data.format": format,
+        "data.on_bad_lines": on_bad_lines,
+        "reward.specs": reward or None,
+        "reward.timeout_s": reward_timeout,
+        "reward.workers": reward_workers,
+        "reward.on_error": on_reward_error,
+        "seed": seed,
+        "model.name": model,
+        "model.label_style": label_style,
+        "optimise.candidates_file": candidates,
+    }
+    flags |= {f"data.reader.{name}": value for name, value in parse_reader(reader).items()}
+    given = {name: value for name, value in flags.items() if value is not None}
+    checked = load_config(config, set_ or (), flags=given)
+    if print_config:
+        answer(to_yaml(checked, explained=True).rstrip())
+        return
+    folder = _folder(checked, out)
+    if dry_run:
+        _print_plan(checked, folder, as_json=json)
+    else:
+        _train(checked, folder, force=force, as_json=json)
+
+
+def _folder(config: Config, out: Path | None) -> Path:
+    mistakes = []
+    if config.data.train is None:
+        mistakes.append("no training data: groot train TRAIN, or data.train in --config.")
+    if out is None:
+        mistakes.append("no folder for the run: add --out DIR.")
+    file = config.optimise.candidates_file
+    if file is not None and not Path(file).is_file():
+        mistakes.append(f"{file}: no such file of candidates.")
+    if mistakes or out is None:
+        raise ConfigError("\n  ".join(mistakes))
+    return out
+
+
+def _print_plan(config: Config, folder: Path, *, as_json: bool) -> None:
+    from groot.cli.tables import plan_table
+    from groot.training.run import plan_run
+
+    plan = plan_run(config, out=folder)
+    if as_json:
+        answer_json(plan.as_json())
+        return
+    answer_table(plan_table(plan))
+    for problem in plan.problems:
+        say(f"warning: will be skipped: {problem}")
+
+
+def _train(config: Config, folder: Path, *, force: bool, as_json: bool) -> None:
+    from groot.cli.progress import watcher
+    from groot.cli.tables import paired_table, results_table
+    from groot.training.run import train_run
+
+    try:
+        with watcher() as events:
+            results = train_run(config, out=folder, events=events, force=force)
+    except (
+        KeyboardInterrupt
+    ):  # before or after the stages; inside them the recipe saves and says so
+        say("interrupted; the same command again continues")
+        raise typer.Exit(INTERRUPTED) from None
+    if not is_first_process():
+        return
+    report = folder / "report.html"
+    if config.output.report and not report.is_file():
+        from groot.report import write_report
+
+        write_report(folder)
+    if as_json:
+        answer_json(results)
+        return
+    answer_table(results_table(results))
+    answer_table(paired_table(results))
+    answer(f"model: {folder / 'model'}")
+    if report.is_file():
+        answer(f"report: {report}")

@@ -1,0 +1,260 @@
+"""groot predict with a labeler that marks every capitalised word: fast, and known by heart."""
+
+import io
+import json
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import groot.cli.predict_file as predict_file_module
+from groot.types import Candidate, Span
+
+
+class Capitals:
+    """First candidate: every capitalised word is a name; second: nothing is."""
+
+    form = SimpleNamespace(task="spans")
+
+    def __init__(self, log_p: float = math.log(0.75)) -> None:
+        self.log_p = log_p
+        self.seen: list[str] = []
+        self.stop_after: int | None = None
+
+    def label(self, examples, *, top_k, choose, reward, batch_size):
+        assert len(examples) <= batch_size
+        found = []
+        for example in examples:
+            if self.stop_after is not None and len(self.seen) >= self.stop_after:
+                raise KeyboardInterrupt
+            self.seen.append(example.text)
+            spans = tuple(
+                Span(start, start + len(word), "name", word, 0.75)
+                for word, start in zip(example.words, example.word_starts, strict=True)
+                if word[0].isupper()
+            )
+            both = [Candidate("", spans, self.log_p), Candidate("", (), math.log(0.25))]
+            found.append(both[:: -1 if choose == "mbr" else 1][:top_k])
+        return found
+
+
+@pytest.fixture
+def labeler(monkeypatch) -> Capitals:
+    """The labeler that every folder holds."""
+    found = Capitals()
+    monkeypatch.setattr(predict_file_module, "load", lambda folder: found)
+    return found
+
+
+def write(path: Path, *rows: object) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_contract(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.jsonl", {"id": "a", "text": "play Nina Simone 🎵"})
+    out = tmp_path / "out.jsonl"
+    told = groot("predict", "model", "--in", source, "--out", out, "--top-k", 2)
+    assert told.code == 0
+    assert told.out == ""
+    (line,) = read(out)
+    assert line == {
+        "id": "a",
+        "text": "play Nina Simone 🎵",
+        "candidates": [
+            {
+                "spans": [
+                    {"start": 5, "end": 9, "text": "Nina", "label": "name", "probability": 0.75},
+                    {
+                        "start": 10,
+                        "end": 16,
+                        "text": "Simone",
+                        "label": "name",
+                        "probability": 0.75,
+                    },
+                ],
+                "log_p": math.log(0.75),
+                "probability": pytest.approx(0.75),
+            },
+            {"spans": [], "log_p": math.log(0.25), "probability": 0.25},
+        ],
+    }
+    assert not (tmp_path / "out.errors.jsonl").exists()
+
+
+def test_ids_and_order_are_kept_and_bad_lines_go_aside(groot, labeler, tmp_path):
+    source = write(
+        tmp_path / "in.jsonl",
+        {"id": 7, "text": "a"},
+        '{"text": "broken',
+        "",
+        '"only a text"',
+        {"id": "x", "label": "no text"},
+        "[1, 2]",
+        {"id": [1], "text": "b"},
+        {"text": "half \ud83d"},
+        {"id": "last", "tokens": ["New", "York"], "spans": "gold is not looked at"},
+    )
+    out = tmp_path / "out.jsonl"
+    told = groot("predict", "model", "-i", source, "-o", out, "--json", "--batch-size", 2)
+    assert told.code == 0
+    assert [(line["id"], line["text"]) for line in read(out)] == [
+        (7, "a"),
+        ("in:4", "only a text"),
+        ("last", "New York"),
+    ]
+    errors = read(tmp_path / "out.errors.jsonl")
+    assert [row["line"] for row in errors] == [2, 5, 6, 7, 8]
+    assert all(row["source"] == f"{source}:{row['line']}" and row["reason"] for row in errors)
+    assert errors[0]["row"] == '{"text": "broken'
+    summary = json.loads(told.out)
+    assert (summary["texts"], summary["bad_lines"]) == (3, 5)
+    assert "5 lines could not be read" in told.err
+
+
+def test_bytes_that_are_no_text(groot, labeler, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(
+        b'{"text": "caf\xe9"}\n{"text": "a\\u0000b"}\n"' + b"x" * (1 << 21) + b'"\n"y"\n'
+    )
+    out = tmp_path / "out.jsonl"
+    assert groot("predict", "model", "-i", source, "-o", out).code == 0
+    assert [line["id"] for line in read(out)] == ["in:4"]
+    reasons = [row["reason"] for row in read(tmp_path / "out.errors.jsonl")]
+    assert "UTF-8" in reasons[0]
+    assert "NUL" in reasons[1]
+    assert "longer than" in reasons[2]
+
+
+def test_text_files(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.txt", 'say "Hi"', '{"text": "as it is"}')
+    out = tmp_path / "out.jsonl"
+    groot("predict", "model", "-i", source, "-o", out)
+    assert [line["text"] for line in read(out)] == ['say "Hi"', '{"text": "as it is"}']
+
+
+def test_standard_input_and_output(groot, labeler, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO('"hé"\nbad\n'.encode()), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    told = groot("predict", "model", "--in", "-")
+    assert told.code == 0
+    assert json.loads(told.out)["id"] == "stdin:1"
+    assert "-:2: not JSON" in told.err
+
+
+def test_an_interrupted_file_is_continued_to_the_same_bytes(groot, labeler, tmp_path):
+    rows = [{"id": n, "text": f"Text {n}"} for n in range(10)]
+    rows.insert(3, "bad")
+    source = write(tmp_path / "in.jsonl", *rows)
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    groot("predict", "model", "-i", source, "-o", whole, "--batch-size", 2)
+    labeler.seen.clear()
+    labeler.stop_after = 7
+    told = groot("predict", "model", "-i", source, "-o", out, "--batch-size", 2)
+    assert told.code == 130
+    assert "interrupted after 6 texts" in told.err
+    # what a kill in the middle of a write leaves
+    with out.open("ab") as file:
+        file.write(b'{"id": 6, "te')
+    labeler.seen.clear()
+    labeler.stop_after = None
+    told = groot("predict", "model", "-i", source, "-o", out, "--batch-size", 2, "--json")
+    assert told.code == 0
+    assert json.loads(told.out)["continued_from"] == 6
+    assert out.read_bytes() == whole.read_bytes()
+    assert (tmp_path / "out.errors.jsonl").read_bytes() == (
+        tmp_path / "whole.errors.jsonl"
+    ).read_bytes()
+    # the last whole line is predicted again as a check, and the rest
+    assert labeler.seen == ["Text 5", "Text 6", "Text 7", "Text 8", "Text 9"]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 90, 260, 300])
+def test_an_output_cut_anywhere_is_continued(groot, labeler, tmp_path, n_bytes):
+    source = write(tmp_path / "in.jsonl", *({"text": f"Text {n}"} for n in range(4)), "bad")
+    out = tmp_path / "out.jsonl"
+    groot("predict", "model", "-i", source, "-o", out)
+    whole = out.read_bytes()
+    out.write_bytes(whole[:n_bytes])
+    assert groot("predict", "model", "-i", source, "-o", out).code == 0
+    assert out.read_bytes() == whole
+    assert len(read(tmp_path / "out.errors.jsonl")) == 1
+
+
+def test_a_finished_file_is_left_as_it_is(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.jsonl", {"text": "Text"})
+    out = tmp_path / "out.jsonl"
+    groot("predict", "model", "-i", source, "-o", out)
+    before = out.read_bytes()
+    told = groot("predict", "model", "-i", source, "-o", out)
+    assert told.code == 0
+    assert "holds 1 texts already" in told.err
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["input", "top k", "choose", "model", "not predictions"])
+def test_a_file_of_something_else_is_not_continued(groot, labeler, tmp_path, change):
+    source = write(tmp_path / "in.jsonl", {"text": "Text"}, {"text": "Text two"})
+    out = tmp_path / "out.jsonl"
+    groot("predict", "model", "-i", source, "-o", out)
+    more: list[object] = []
+    if change == "input":
+        write(source, {"text": "Text"}, {"text": "other"})
+    elif change == "top k":
+        more = ["--top-k", 2]
+    elif change == "choose":
+        more = ["--choose", "mbr"]
+    elif change == "model":
+        labeler.log_p = math.log(0.7)
+    else:
+        write(out, {"some": "file of the user's"})
+    before = out.read_bytes()
+    told = groot("predict", "model", "-i", source, "-o", out, *more)
+    assert told.code == 2
+    assert f"{out}:" in told.err
+    assert "--force" in told.err
+    assert out.read_bytes() == before
+    told = groot("predict", "model", "-i", source, "-o", out, *more, "--force")
+    assert told.code == 0
+    assert len(read(out)) == 2
+
+
+def test_nothing_is_written_where_the_input_is_no_text(groot, labeler, tmp_path):
+    out = tmp_path / "out.jsonl"
+    utf16 = tmp_path / "in.jsonl"
+    utf16.write_bytes('{"text": "a"}\n'.encode("utf-16"))
+    for source in (utf16, tmp_path / "none.jsonl", tmp_path):
+        told = groot("predict", "model", "-i", source, "-o", out)
+        assert told.code == 2
+        assert str(source) in told.err
+        assert "Traceback" not in told.err
+    assert sorted(tmp_path.iterdir()) == [utf16]
+
+
+def test_a_file_without_one_readable_line_is_bad_input(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.jsonl", "bad", "worse")
+    told = groot("predict", "model", "-i", source, "-o", tmp_path / "out.jsonl")
+    assert told.code == 2
+    assert f"{source}:1: not JSON" in told.err
+
+
+def test_a_folder_without_a_labeler(groot, tmp_path):
+    source = write(tmp_path / "in.jsonl", {"text": "Text"})
+    told = groot("predict", tmp_path, "-i", source, "-o", tmp_path / "out.jsonl")
+    assert told.code == 2
+    assert "no labeler here" in told.err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_input_and_output_must_differ(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.jsonl", {"text": "Text"})
+    told = groot("predict", "model", "-i", source, "-o", source)
+    assert told.code == 2
+    assert read(source) == [{"text": "Text"}]
