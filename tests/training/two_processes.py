@@ -11,7 +11,7 @@ from torch import nn
 from groot.training.batches import BatchOrder, example_random
 from groot.training.interrupts import Interrupt
 from groot.training.loop import LossTerms, train_steps
-from groot.training.processes import make_accelerator
+from groot.training.processes import leave, make_accelerator
 from groot.training.weight_average import WeightAverage
 
 
@@ -81,8 +81,8 @@ def main(out: Path, micro_batch_size: int | None) -> None:
         "stops": stops,
     }
     (out / f"{accelerator.process_index}.json").write_text(json.dumps(result))
-    accelerator.end_training()
 
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), int(sys.argv[2]) or None)
+    leave(0)

@@ -76,6 +76,12 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         app()
+    except SystemExit as leaving:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from groot.training.processes import leave
+
+            leave(leaving.code if isinstance(leaving.code, int) else 0)
+        raise
     except GrootError as error:
         say(f"error: {error}")
         sys.exit(BAD_INPUT)
