@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from groot.errors import ConfigError
-from groot.rewards.cost_table import CostTable, read_cost_table
+from groot.rewards.cost_table import CostTable, common_order, read_cost_table
 from groot.types import Candidate, Example, Span
 
 COSTS = CostTable(
@@ -52,6 +55,40 @@ def test_classes():
 def test_without_gold_or_prices():
     assert COSTS(Example("x"), [Candidate("", ())]) == [None]
     assert CostTable({})(GOLD, [Candidate("", ())]) == [-2.0]
+
+
+# any spans of a text of ten characters, also some that overlap each other
+PLACES = st.tuples(st.integers(0, 9), st.integers(1, 5), st.sampled_from(["artist", "song", "x"]))
+SPANS = st.sets(PLACES, max_size=4).map(lambda some: tuple(Span(a, a + n, c) for a, n, c in some))
+IN_ORDER = SPANS.map(lambda some: tuple(sorted(some, key=lambda s: (s.start, s.end, s.label))))
+CLASSES = st.sets(st.sampled_from(["artist", "genre", "song", "x"])).map(sorted).map(tuple)
+
+
+@given(st.lists(st.none() | IN_ORDER, min_size=1, max_size=7))
+def test_pairwise_is_the_cost_with_each_as_gold(outputs):
+    candidates = [Candidate("", output) for output in outputs]
+    matrix = COSTS.pairwise(candidates)
+    for row, gold in zip(matrix, outputs, strict=True):
+        if gold is not None:
+            values = COSTS(Example("", spans=gold), candidates)
+            np.testing.assert_allclose(row, values, rtol=0, atol=1e-12)
+
+
+@given(st.lists(st.none() | CLASSES, min_size=1, max_size=7))
+def test_pairwise_of_classes(outputs):
+    candidates = [Candidate("", output) for output in outputs]
+    matrix = COSTS.pairwise(candidates)
+    for row, gold in zip(matrix, outputs, strict=True):
+        if gold is not None:
+            values = COSTS(Example("", classes=gold), candidates)
+            np.testing.assert_allclose(row, values, rtol=0, atol=1e-12)
+
+
+def test_pairwise_is_not_known_where_the_order_would_matter():
+    a, b = Span(0, 4, "artist"), Span(5, 9, "song")
+    for outputs in ([(b, a)], [(a, a)], [("x", "song"), ("song", "x")], [("x", "x")]):
+        assert COSTS.pairwise([Candidate("", output) for output in outputs]) is None
+    assert common_order([]) == []
 
 
 def test_read(tmp_path):

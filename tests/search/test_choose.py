@@ -50,26 +50,65 @@ def test_gold_plays_no_part():
         assert expected_rewards(told, some, reward) == expected_rewards(NAMELESS, some, reward)
 
 
+LEGAL = st.sampled_from([(), (A,), (B,), (C,), (A, B), (A, C), (Span(0, 9, "song"),)])
+SPECS = [["f0.5"], ["f1=0.8", "exact=0.2"], ["recall"], ["precision"], ["f2=-1", "exact=3"]]
+
+
 @given(
     outputs=st.lists(
-        st.none() | st.lists(st.sampled_from([A, B, C]), max_size=3).map(tuple),
+        st.none() | LEGAL | st.lists(st.sampled_from([A, B, C]), max_size=3).map(tuple),
         min_size=1,
         max_size=6,
     ),
-    specs=st.sampled_from([["f0.5"], ["f1=0.8", "exact=0.2"], ["recall"], ["precision"]]),
+    specs=st.sampled_from([*SPECS, ["costs"], ["costs=0.5", "f1"]]),
     seed=st.integers(0, 9),
 )
-def test_fast_path_equals_the_general_one(outputs, specs, seed):
+def test_fast_path_equals_the_general_one(outputs, specs, seed, costs):
     rng = random.Random(seed)
     some = [candidate(output, rng.uniform(0.01, 1)) for output in outputs]
-    reward = parse_rewards(specs)
-    fast = expected_rewards(NAMELESS, some, reward)
+    reward = parse_rewards([spec.replace("costs", costs) for spec in specs])
+    check_fast_path(NAMELESS, some, reward)
+
+
+@given(
+    outputs=st.lists(
+        st.none() | st.sets(st.sampled_from("abcd")).map(sorted).map(tuple), min_size=1, max_size=6
+    ),
+    specs=st.sampled_from([["class_f1"], ["class_accuracy", "f0.5"], ["costs"]]),
+)
+def test_fast_path_of_classes(outputs, specs, costs):
+    some = [candidate(output, 1 / (2 + rank)) for rank, output in enumerate(outputs)]
+    example = Example("x", classes=("a",))
+    reward = parse_rewards([spec.replace("costs", costs) for spec in specs])
+    check_fast_path(example, some, reward)
+
+
+def check_fast_path(example, some, reward):
+    fast = expected_rewards(example, some, reward)
     reward.pairwise = lambda candidates: None
-    general = expected_rewards(NAMELESS, some, reward)
-    if all(output is None for output in outputs):
-        assert fast == general == [None] * len(some)
-    else:
-        np.testing.assert_allclose(np.array(fast, float), np.array(general, float), atol=1e-12)
+    general = expected_rewards(example, some, reward)
+    np.testing.assert_allclose(np.array(fast, float), np.array(general, float), rtol=0, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def costs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("costs") / "costs.yaml"
+    path.write_text("artist: {missing: 5, spurious: 0.3}\nsong: {wrong_label: 2.5}\na: 3\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("spec", ["f0.5", "exact", "costs"])
+def test_no_pair_is_asked_for_where_pairs_can_be_counted(spec, costs):
+    some = [candidate((A,), 0.5), candidate((B,), 0.3), candidate((A, B), 0.2)]
+    reward = parse_rewards([spec.replace("costs", costs)])
+    expected_rewards(NAMELESS, some, reward)
+    assert reward.counts()[spec]["asked"] == 0
+
+
+def test_rewards_of_classes_are_missing_for_spans():
+    some = [candidate((A,), 0.5), candidate((), 0.5)]
+    for spec in ("class_f1", "class_accuracy"):
+        assert expected_rewards(NAMELESS, some, parse_rewards([spec])) == [None, None]
 
 
 def test_classes_and_text_with_any_reward():

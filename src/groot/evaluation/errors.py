@@ -48,7 +48,7 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> list[
     """
     said = list(predicted or ())
     pairs = [
-        (_closeness(wanted, one), i, j)
+        (closeness(wanted, one), i, j)
         for i, wanted in enumerate(gold)
         for j, one in enumerate(said)
         if max(wanted.start, one.start) < min(wanted.end, one.end)
@@ -67,8 +67,12 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> list[
     return sorted(matches, key=_place)
 
 
-def _closeness(gold: Span, predicted: Span) -> tuple[bool, bool, int]:
-    """Sorts the closer pair first."""
+def closeness(gold: Span, predicted: Span) -> tuple[bool, bool, int]:
+    """Sorts the closer pair first, of pairs that overlap.
+
+    >>> closeness(Span(0, 4, "a"), Span(0, 4, "b")) < closeness(Span(0, 4, "a"), Span(0, 3, "a"))
+    True
+    """
     is_place = gold.start == predicted.start and gold.end == predicted.end
     shared = min(gold.end, predicted.end) - max(gold.start, predicted.start)
     return not is_place, gold.label != predicted.label if is_place else False, -shared

@@ -154,15 +154,23 @@ class Reward:
     def pairwise(self, candidates: Sequence[Candidate]) -> NDArray[np.float64] | None:
         """[K, K] reward of each candidate (column) if another (row) were gold; None if unknown.
 
-        None means that some part has no such form, and `score` with replaced gold does it.
+        Counted from what the candidates say, without a call for each pair. nan is missing. A part
+        without such a form, such as a function of the user's own, makes it None: then `score` with
+        replaced gold does it.
         """
         natives = [getattr(part, "native", None) for part in self.parts]
-        is_known = all(hasattr(native, "pairwise") for native in natives)
-        if not is_known or min(self.weights) < 0:  # below 0 the malformed would need a cap
+        if not all(hasattr(native, "pairwise") for native in natives):
             return None
         total = np.zeros((len(candidates), len(candidates)))
         for native, weight in zip(natives, self.weights, strict=True):
-            total += weight * native.pairwise(candidates)  # type: ignore[union-attr]
+            values = native.pairwise(candidates)  # type: ignore[union-attr]
+            if values is None:
+                return None
+            total += weight * values
+        is_malformed = np.array([one.is_malformed for one in candidates], dtype=bool)
+        if is_malformed.any() and not is_malformed.all():  # as in cap_malformed
+            least = total[:, ~is_malformed].min(axis=1, keepdims=True)
+            total[:, is_malformed] = np.minimum(total[:, is_malformed], least)
         return total
 
     def fingerprint(self) -> str:

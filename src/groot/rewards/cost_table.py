@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from groot.errors import ConfigError
-from groot.evaluation.errors import match_spans
+from groot.evaluation.errors import Match, closeness, match_spans
 from groot.registry import nearest
 from groot.rewards.overlap import items
-from groot.types import Candidate, Example
+from groot.types import Candidate, Example, Span
 
 ERROR_KINDS = ("missing", "spurious", "wrong_label", "wrong_boundary")
 DEFAULT = "default"
@@ -81,19 +85,17 @@ class CostTable:
             return sum(self.cost(label, "missing") for label in labels) + dearest
         if example.spans is None:
             return self._cost_of_classes(example.classes or (), candidate.classes)
-        total = 0.0
-        for match in match_spans(example.spans, candidate.spans):
-            kind = match.kind
-            if match.gold is None:
-                total += self.cost(match.predicted.label, "spurious")  # type: ignore[union-attr]
-            elif match.predicted is None:
-                total += self.cost(match.gold.label, "missing")
-            else:
-                if kind in ("label", "both"):
-                    total += self.cost(match.gold.label, "wrong_label")
-                if kind in ("boundary", "both"):
-                    total += self.cost(match.gold.label, "wrong_boundary")
-        return total
+        return sum(map(self._cost_of_match, match_spans(example.spans, candidate.spans)))
+
+    def _cost_of_match(self, match: Match) -> float:
+        if match.gold is None:
+            return self.cost(match.predicted.label, "spurious")  # type: ignore[union-attr]
+        label, kind = match.gold.label, match.kind
+        if match.predicted is None:
+            return self.cost(label, "missing")
+        wrong_label = self.cost(label, "wrong_label") if kind in ("label", "both") else 0.0
+        wrong_boundary = self.cost(label, "wrong_boundary") if kind in ("boundary", "both") else 0.0
+        return wrong_label + wrong_boundary
 
     def _cost_of_classes(self, gold: Sequence[str], said: Sequence[str]) -> float:
         missing = [one for one in gold if one not in said]
@@ -104,6 +106,104 @@ class CostTable:
             + sum(self.cost(label, "missing") for label in missing[swapped:])
             + sum(self.cost(label, "spurious") for label in spurious[swapped:])
         )
+
+    def pairwise(self, candidates: Sequence[Candidate]) -> NDArray[np.float64] | None:
+        """[K, K] reward of the candidate of each column if the one of the row were gold.
+
+        None where a candidate's spans are not in order of place, or say one twice: which span
+        meets which then depends on the pair, and no order serves all of them.
+        """
+        is_classes = any(candidate.classes for candidate in candidates)
+        costs = self._costs_of_classes(candidates) if is_classes else self._costs(candidates)
+        if costs is None:
+            return None
+        said = [one.classes if is_classes else one.spans for one in candidates]
+        labels = [[item if isinstance(item, str) else item.label for item in one] for one in said]
+        dearest = max(self.cost(label, "spurious") for label in (*self.costs, DEFAULT))
+        all_missing = [sum(self.cost(label, "missing") for label in one) for one in labels]
+        is_malformed = [candidate.is_malformed for candidate in candidates]
+        costs[:, is_malformed] = np.array(all_missing)[:, None] + dearest
+        return 0.0 - costs
+
+    def _costs(self, candidates: Sequence[Candidate]) -> NDArray[np.float64] | None:
+        """[K, K] costs of spans, by each distinct pair of spans that overlap.
+
+        Which spans meet is settled pair by pair in the order of `match_spans`, at once for all the
+        candidates that say the two. That order is one for all of them where spans are in order.
+        """
+        places = [[(span.start, span.end, span.label) for span in one.spans] for one in candidates]
+        if any(a >= b for one in places for a, b in pairwise(one)):
+            return None
+        spans = [Span(*place) for place in sorted({place for one in places for place in one})]
+        row_of = {(span.start, span.end, span.label): row for row, span in enumerate(spans)}
+        says = np.zeros((len(spans), len(candidates)), dtype=bool)
+        for k, one in enumerate(places):
+            says[[row_of[place] for place in one], k] = True
+        missing = np.array([self.cost(span.label, "missing") for span in spans])
+        spurious = np.array([self.cost(span.label, "spurious") for span in spans])
+        # Equal spans meet first. Of the rest, [S, gold, said], none has met anything yet.
+        is_gold_free = says[:, :, None] & ~says[:, None, :]
+        is_said_free = says[:, None, :] & ~says[:, :, None]
+        costs: NDArray[np.float64] = np.tensordot(missing, is_gold_free, 1)
+        costs += np.tensordot(spurious, is_said_free, 1)
+        who = [np.flatnonzero(row) for row in says]
+        for i, j in _overlapping(spans):
+            block = who[i][:, None], who[j]
+            meets = is_gold_free[i][block] & is_said_free[j][block]
+            if meets.any():
+                is_gold_free[i][block] ^= meets
+                is_said_free[j][block] ^= meets
+                together = self._cost_of_match(Match(spans[i], spans[j]))
+                costs[block] += meets * (together - missing[i] - spurious[j])
+        return costs
+
+    def _costs_of_classes(self, candidates: Sequence[Candidate]) -> NDArray[np.float64] | None:
+        """[K, K] costs of classes; None where the candidates say them in different orders."""
+        order = common_order([candidate.classes for candidate in candidates])
+        if order is None:
+            return None
+        says = np.array([[c in one.classes for c in order] for one in candidates], dtype=bool)
+        gold, said = says[:, None, :], says[None, :, :]
+        is_missing, is_spurious = gold & ~said, said & ~gold  # [K, K, classes]
+        swapped = np.minimum(is_missing.sum(-1), is_spurious.sum(-1))[..., None]
+        is_first = is_missing & (is_missing.cumsum(-1) <= swapped)
+        is_over = is_spurious & (is_spurious.cumsum(-1) > swapped)
+        price = {kind: np.array([self.cost(c, kind) for c in order]) for kind in ERROR_KINDS}
+        costs: NDArray[np.float64] = (
+            is_first @ price["wrong_label"]
+            + (is_missing & ~is_first) @ price["missing"]
+            + is_over @ price["spurious"]
+        )
+        return costs
+
+
+def _overlapping(spans: Sequence[Span]) -> list[tuple[int, int]]:
+    """The ordered pairs of different spans that overlap, in the order that `match_spans` takes.
+
+    Args:
+        spans: in order of place.
+    """
+    starts, ends = np.array([[span.start, span.end] for span in spans], dtype=int).reshape(-1, 2).T
+    shared = np.minimum.outer(ends, ends) - np.maximum.outer(starts, starts)
+    np.fill_diagonal(shared, 0)
+    pairs = np.argwhere(shared > 0).tolist()
+    return [(i, j) for _, i, j in sorted((closeness(spans[i], spans[j]), i, j) for i, j in pairs)]
+
+
+def common_order(lists: Iterable[Sequence[str]]) -> list[str] | None:
+    """All distinct items, in an order that every list keeps; None where there is none.
+
+    >>> common_order([("a", "c"), ("a", "b", "c")]), common_order([("a", "b"), ("b", "a")])
+    (['a', 'b', 'c'], None)
+    """
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for one in lists:
+        for place, item in enumerate(one):
+            sorter.add(item, *one[max(place - 1, 0) : place])
+    try:
+        return list(sorter.static_order())
+    except CycleError:
+        return None
 
 
 def read_cost_table(path: Path) -> CostTable:

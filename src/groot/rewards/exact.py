@@ -44,7 +44,14 @@ class Exact:
         ]
 
     def pairwise(self, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-        """[K, K] reward of the candidate of each column if the one of the row were gold."""
+        """[K, K] reward of the candidate of each column if the one of the row were gold.
+
+        nan, missing, where classes are wanted and the candidates say spans or text.
+        """
+        if self.of == "classes" and any(
+            one.spans or isinstance(one.output, str) for one in candidates
+        ):
+            return np.full((len(candidates), len(candidates)), np.nan)
         number: dict[Hashable, int] = {}
         said = np.array(
             [

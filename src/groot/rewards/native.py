@@ -13,7 +13,8 @@ class NativeReward(Protocol):
 
     A reward may also have a `metric` (its form over a whole set, see `CorpusMetric`) and a
     `pairwise(candidates)` that returns, as [K, K], the reward of each candidate (column) if
-    another one (row) were the gold: choosing by expected reward is then much faster.
+    another one (row) were the gold, nan where that is missing: choosing by expected reward is then
+    much faster. It may return None for candidates that it cannot do that for.
     """
 
     def __call__(self, example: Example, candidates: Sequence[Candidate], /) -> list[float | None]:

@@ -65,7 +65,12 @@ class FBeta:
         return MicroRecall() if math.isinf(self.beta) else MicroF(self.beta)
 
     def pairwise(self, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-        """[K, K] reward of the candidate of each column if the one of the row were gold."""
+        """[K, K] reward of the candidate of each column if the one of the row were gold.
+
+        nan, missing, where classes are wanted and the candidates say spans.
+        """
+        if self.of == "classes" and any(candidate.spans for candidate in candidates):
+            return np.full((len(candidates), len(candidates)), np.nan)
         shared, predicted, distinct, is_legal = count_shared(candidates)
         gold = distinct[:, None]  # [K, 1]: as a gold, a repeated item counts once
         said = predicted[None, :]  # [1, K]
