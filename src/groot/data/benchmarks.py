@@ -11,6 +11,7 @@ from typing import Literal
 
 from groot.data.columns import read_columns
 from groot.data.parallel import read_parallel
+from groot.data.requests import Prompt, requests_of
 from groot.data.result import ReadResult
 from groot.data.sample import read_sample
 from groot.errors import DataError
@@ -29,12 +30,14 @@ class Benchmark:
         has_dev: False where dev is every tenth example of train.
         tasks: what it has gold for.
         origin: where to get it from.
+        made_of: benchmarks whose files it is read from; () where it has its own.
     """
 
     read: Callable[[Path, Split, Task | None], ReadResult]
     has_dev: bool
     tasks: tuple[Task, ...]
     origin: str
+    made_of: tuple[str, ...] = ()
 
 
 def _read_triples(
@@ -52,6 +55,18 @@ def _read_restaurant(folder: Path, split: Split, task: Task | None) -> ReadResul
 def _read_movie(folder: Path, split: Split, task: Task | None) -> ReadResult:
     place = folder / "mit_movie_trivia" / f"trivia10k13{split}.bio"
     return read_columns(place, task=task, id_prefix=split)
+
+
+LABELLED = ("atis", "snips", "mit_restaurant", "mit_movie_trivia")
+
+
+def _requests(name: str, sets: tuple[str, ...], prompt: Prompt) -> Benchmark:
+    def read(folder: Path, split: Split, task: Task | None) -> ReadResult:
+        return requests_of(name, lambda one: read_benchmark(one, split), sets, prompt)
+
+    return Benchmark(
+        read, has_dev=True, tasks=("text",), origin=f"made of {', '.join(sets)}", made_of=sets
+    )
 
 
 BENCHMARKS: Registry[Benchmark] = Registry(
@@ -87,6 +102,12 @@ BENCHMARKS: Registry[Benchmark] = Registry(
             tasks=("spans",),
             origin="written by groot itself",
         ),
+        "requests": _requests("requests", LABELLED, "wishes"),
+        "requests_start": _requests("requests_start", LABELLED, "start"),
+        "requests_open": _requests("requests_open", LABELLED, "open"),
+        "snips_requests": _requests("snips_requests", ("snips",), "wishes"),
+        "snips_requests_start": _requests("snips_requests_start", ("snips",), "start"),
+        "snips_requests_open": _requests("snips_requests_open", ("snips",), "open"),
     },
 )
 
@@ -114,7 +135,8 @@ def read_benchmark(name: str, split: Split = "train", *, task: Task | None = Non
             f"benchmark {name!r} has gold for {', '.join(benchmark.tasks)}, not {task}."
         )
     folder = data_folder()
-    if name != "sample" and not (folder / name).is_dir():
+    has_files = name != "sample" and not benchmark.made_of
+    if has_files and not (folder / name).is_dir():
         raise DataError(
             f"benchmark {name!r} is not at {folder / name}.\n"
             "  Set GROOT_DATA to the folder that holds it, or read it from the Hub with hub:...\n"

@@ -1,0 +1,112 @@
+"""The embedded generators: a small T5 or a small GPT-2 made on the spot, for free text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from groot.models.embedded import END_TOKEN, PAD, UNKNOWN, build
+from groot.models.prompts import SEPARATOR
+from groot.models.text_model import TextModel
+
+Shape = Literal["encoder-decoder", "causal"]
+
+
+def train_text_tokenizer(texts: Iterable[str], *, vocabulary_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer whose ids give every text back as it was, white space included.
+
+    Args:
+        texts: prompts and references of the training set.
+        vocabulary_size: pieces at most; a piece occurs at least twice in the texts.
+
+    >>> tokenizer = train_text_tokenizer(["play nina"], vocabulary_size=300)
+    >>> tokenizer.decode(tokenizer.encode("two  lines\\nof é"))
+    'two  lines\\nof é'
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocabulary_size,
+            min_frequency=2,
+            special_tokens=[PAD, END_TOKEN, UNKNOWN, SEPARATOR],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END_TOKEN,
+        unk_token=UNKNOWN,
+        extra_special_tokens=[SEPARATOR],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def make_text_model(
+    texts: Iterable[str],
+    *,
+    shape: Shape = "encoder-decoder",
+    vocabulary_size: int = 4000,
+    width: int = 128,
+    encoder_layers: int = 3,
+    layers: int = 4,
+    heads: int = 4,
+    feed_forward: int = 512,
+    positions: int = 512,
+    dropout: float = 0.1,
+    seed: int = 0,
+) -> TextModel:
+    """A small model with random weights, and a tokenizer that is trained on the texts.
+
+    Args:
+        texts: prompts and references of the training set.
+        shape: "encoder-decoder" is a T5, "causal" a GPT-2.
+        vocabulary_size: pieces of the tokenizer at most.
+        width: size of a hidden state.
+        encoder_layers: of the encoder, where there is one.
+        layers: of the decoder.
+        heads, feed_forward: of each layer.
+        positions: tokens of prompt and text together at most, causal only; a T5 has no limit.
+        dropout: share of the hidden units that a step drops.
+        seed: of the weights; the global random state is left as it was.
+    """
+    tokenizer = train_text_tokenizer(texts, vocabulary_size=vocabulary_size)
+    if shape == "encoder-decoder":
+        model: Any = build(
+            tokenizer,
+            [],
+            width=width,
+            encoder_layers=encoder_layers,
+            decoder_layers=layers,
+            heads=heads,
+            feed_forward=feed_forward,
+            dropout=dropout,
+            seed=seed,
+        )
+        return TextModel(model, tokenizer)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=positions,
+        n_embd=width,
+        n_layer=layers,
+        n_head=heads,
+        n_inner=feed_forward,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = GPT2LMHeadModel(config)
+    return TextModel(model, tokenizer)
