@@ -13,6 +13,8 @@ from typing import Any, Literal
 from groot.errors import ConfigError, UnknownNameError
 from groot.rewards.compose import OwnPart, Part, Reward
 from groot.rewards.cost_table import read_cost_table
+from groot.rewards.free_text import BatchPart
+from groot.rewards.labeler_judge import LabelerJudge, OpenLabeler
 from groot.rewards.overlap import FBeta
 
 F_BETA = re.compile(r"(class_)?f(\d+(?:\.\d*)?|\.\d+)")
@@ -39,13 +41,15 @@ def parse_rewards(
     memory_mb: int | None = None,
     failures: Path | None = None,
     gold_text: Callable[[Any], str | None] | None = None,
+    open_labeler: OpenLabeler | None = None,
 ) -> Reward:
     """The reward that the specs name, summed with their weights.
 
     Args:
         specs: each a name of the table ("exact"), any F-beta ("f0.5"), a cost table
-            ("costs.yaml"), a function of the user's own ("package.module:function",
-            "path/file.py:function", or the function itself); "name=0.8" gives it a weight.
+            ("costs.yaml"), a reward of free text with its settings ("length:4-12"), a function of
+            the user's own ("package.module:function", "path/file.py:function", or the function
+            itself); "name=0.8" gives it a weight.
         weights: one for each spec, where they are not given with the names.
         timeout_s: seconds that one call of a user's function may take.
         workers: processes that run the user's functions.
@@ -57,6 +61,7 @@ def parse_rewards(
             temporary one.
         gold_text: gives the gold of an example as the model should write it, for the column
             `completion` of functions in TRL's form; None for the reference or the classes.
+        open_labeler: opens the folder of a labeler, for labeler_judge: `groot.load`.
 
     Raises:
         ConfigError: with every spec that is wrong.
@@ -74,7 +79,7 @@ def parse_rewards(
         try:
             bare, weight = _split_weight(spec)
             own_weights.append(weight)
-            found.append(_find(bare))
+            found.append(_find(bare, open_labeler))
         except (ConfigError, UnknownNameError) as error:
             mistakes.append(str(error))
     if weights is not None and any(weight is not None for weight in own_weights):
@@ -135,12 +140,14 @@ def _split_weight(spec: RewardSpec) -> tuple[RewardSpec, float | None]:
     return match["spec"], weight
 
 
-def _find(spec: RewardSpec) -> OwnPart | UserSpec:
+def _find(spec: RewardSpec, open_labeler: OpenLabeler | None) -> OwnPart | UserSpec:
     if not isinstance(spec, str):
         return UserSpec(spec)
     # Here, not above: the table's file imports this one.
     from groot.rewards import REWARDS
 
+    if names_text_reward(spec):
+        return _text_part(spec, open_labeler)
     f_beta = F_BETA.fullmatch(spec)
     if f_beta is not None:
         return OwnPart(spec, FBeta(float(f_beta[2]), of="classes" if f_beta[1] else "gold"))
@@ -160,6 +167,28 @@ def _find(spec: RewardSpec) -> OwnPart | UserSpec:
         module, _, function = spec.rpartition(".")
         dotted = f"\n  Did you mean the function {module}:{function}?" if module else ""
         raise ConfigError(f"{error}{dotted}") from error
+
+
+def _text_part(spec: str, open_labeler: OpenLabeler | None) -> OwnPart:
+    from groot.rewards import TEXT_REWARDS
+
+    name, _, argument = spec.partition(":")
+    native = TEXT_REWARDS[name](argument)
+    if isinstance(native, LabelerJudge):
+        native.open(open_labeler)
+        return BatchPart(spec, native, f"{spec} {native.fingerprint}")
+    return OwnPart(spec, native)
+
+
+def names_text_reward(spec: str) -> bool:
+    """Whether a spec names one of our rewards of free text, and so no code of the user's own.
+
+    >>> names_text_reward("length:4-12"), names_text_reward("my_length.py:score")
+    (True, False)
+    """
+    from groot.rewards import TEXT_REWARDS
+
+    return spec.partition(":")[0] in TEXT_REWARDS
 
 
 def _make_names_differ(parts: Sequence[Part]) -> None:

@@ -1,0 +1,149 @@
+"""The reward of texts that a trained labeler finds something in."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from groot.errors import ConfigError, RewardError
+from groot.rewards.compose import Rewards
+from groot.rewards.free_text import texts_of, wrong_argument
+from groot.types import Candidate, Example
+
+REMEMBERED = 100_000  # texts whose labels are kept
+
+
+class Judge(Protocol):
+    """Something that labels texts; `groot.Labeler` is one."""
+
+    def __call__(
+        self, texts: str | Sequence[str], /, *, top_k: int = 1
+    ) -> Sequence[Sequence[Candidate]]:
+        """Candidates of each text, best first."""
+
+
+OpenLabeler = Callable[[str], Judge]
+
+
+class LabelerJudge:
+    """What a labeler reads in a text, against how much is wanted.
+
+    A labeler of spans: different labels that it finds, as a share of those wanted, at most 1.
+    Wanted is a number (2 where nothing else is said), or the labels in a column of the example:
+    then the share of these that is found.
+    A labeler of classes: probability of the class that it finds. Where a column is named, 0 unless
+    that is the class, or one of the classes, in the column.
+    Malformed texts are 0.0. A value is missing where the example lacks the column.
+
+    All texts of a call are labelled together, and none twice.
+
+    Args:
+        folder: of the labeler, or of its run.
+        least: labels wanted.
+        column: the example's column that says which labels are wanted; None for any.
+    """
+
+    def __init__(self, folder: str, *, least: int = 2, column: str | None = None) -> None:
+        self.folder = folder
+        self.least = least
+        self.column = column
+        self._judge: Judge | None = None
+        self._known: dict[str, Candidate | None] = {}
+
+    def open(self, open_labeler: OpenLabeler | None) -> None:
+        """Load the labeler.
+
+        Raises:
+            ConfigError: if nothing is given that could.
+            ModelError: if there is no labeler in the folder.
+        """
+        if open_labeler is None:
+            raise ConfigError(
+                f"reward 'labeler_judge:{self.folder}' needs a labeler. From Python, say who opens"
+                " it: parse_rewards([...], open_labeler=groot.load)."
+            )
+        self._judge = open_labeler(self.folder)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 that changes when the settings or the labeler's files do."""
+        digest = hashlib.sha256(f"{self.least} {self.column}".encode())
+        folder = Path(self.folder)
+        if not (folder / "config.json").is_file():
+            folder = folder / "model"
+        for path in sorted(folder.glob("*")):
+            if path.suffix in (".json", ".safetensors"):
+                digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()
+
+    def __call__(self, example: Example, candidates: Sequence[Candidate]) -> list[float | None]:
+        return self.score_all([example], [candidates])[0]
+
+    def score_all(
+        self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
+    ) -> Rewards:
+        """Rewards of the candidates of each example; one call of the labeler for all."""
+        texts = [
+            texts_of("labeler_judge", example, some)
+            for example, some in zip(examples, candidates, strict=True)
+        ]
+        self._label({text for some in texts for text in some if text is not None})
+        return [
+            [0.0 if text is None else self._value(example, self._known[text]) for text in some]
+            for example, some in zip(examples, texts, strict=True)
+        ]
+
+    def _label(self, texts: set[str]) -> None:
+        if self._judge is None:
+            raise RewardError(f"the labeler of 'labeler_judge:{self.folder}' was not opened")
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        new = sorted(texts - self._known.keys())
+        if new:
+            for text, found in zip(new, self._judge(new, top_k=1), strict=True):
+                self._known[text] = found[0] if found else None
+
+    def _value(self, example: Example, found: Candidate | None) -> float | None:
+        wanted: set[str] | None = None
+        if self.column is not None:
+            asked = example.columns.get(self.column)
+            if asked is None:
+                return None
+            wanted = {asked} if isinstance(asked, str) else {str(one) for one in asked}
+        if found is None or found.is_malformed:
+            return 0.0
+        if found.classes:
+            is_asked = wanted is None or bool(wanted.intersection(found.classes))
+            return min(1.0, math.exp(found.log_p or 0.0)) if is_asked else 0.0
+        labels = {span.label for span in found.spans}
+        if wanted is not None:
+            return len(wanted & labels) / len(wanted) if wanted else 1.0
+        return min(1.0, len(labels) / self.least)
+
+
+def make_labeler_judge(argument: str) -> LabelerJudge:
+    """The reward that "labeler_judge:ARGUMENT" names: a folder, then a number or a column.
+
+    >>> judge = make_labeler_judge("runs/slots:3")
+    >>> judge.folder, judge.least
+    ('runs/slots', 3)
+    >>> make_labeler_judge("runs/intents:intent").column
+    'intent'
+
+    Raises:
+        ConfigError: if there is no folder in it.
+    """
+    folder, _, last = argument.rpartition(":")
+    if not folder:
+        folder, last = last, ""
+    if not folder:
+        wanted = "want the folder of a labeler, labeler_judge:runs/slots or ...:runs/slots:3."
+        raise wrong_argument("labeler_judge", argument, wanted)
+    if last.isdecimal():
+        if int(last) < 1:
+            raise wrong_argument("labeler_judge", argument, "want at least 1 label.")
+        return LabelerJudge(folder, least=int(last))
+    return LabelerJudge(folder, column=last or None)
