@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import json
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
 from groot.errors import ModelError
+from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, read_calibration
 from groot.labels import FORMATS, LabelFormat, SentinelTags
 from groot.labels.windows import Window, merge, windows
 from groot.labels.words import split_words
@@ -23,10 +24,30 @@ from groot.models.text_model import TextModel
 from groot.rewards import Reward, parse_rewards
 from groot.search.choose import choose_all
 from groot.search.label_search import Found, label_search
+from groot.search.marginals import Item, Marginals, joined, marginals
 from groot.types import Candidate, Example, Gold, Span
 
 SETTINGS_FILE = "groot.json"
 VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a labeler says of one text.
+
+    Args:
+        candidates: best first; their spans hold probabilities.
+        covered: probability of all candidates that were searched, in [0, 1]: what of the model's
+            mass the probabilities rest on.
+        probabilities: of each span, or class, that a searched candidate says; calibrated where
+            that was asked for.
+        marginals: the model's own, with bounds.
+    """
+
+    candidates: list[Candidate]
+    covered: float
+    probabilities: Mapping[Item, float]
+    marginals: Marginals
 
 
 class Labeler:
@@ -41,6 +62,7 @@ class Labeler:
         reward_specs: what it was optimised for, as given; used by choose="mbr".
         is_trusted: whether code that reward_specs name may be run. A model's folder is data, so
             that of a labeler that was loaded is not, unless the reward is named again.
+        calibration: maps the model's probabilities to those that it states; None states its own.
     """
 
     def __init__(
@@ -53,6 +75,7 @@ class Labeler:
         window_overlap: int = 16,
         reward_specs: Sequence[str] = ("f1",),
         is_trusted: bool = True,
+        calibration: Calibration | None = None,
     ) -> None:
         self.model = model
         self.form = form
@@ -60,6 +83,7 @@ class Labeler:
         self.window_overlap = window_overlap
         self.reward_specs = tuple(reward_specs)
         self.is_trusted = is_trusted
+        self.calibration = calibration
         self.codec = Codec(
             form,
             model.tokenizer,
@@ -112,6 +136,8 @@ class Labeler:
         top_k: int = 1,
         choose: Literal["top", "mbr"] = "top",
         reward: Sequence[str] | None = None,
+        probability_candidates: int = 16,
+        calibrated: bool | None = None,
         batch_size: int = 64,
     ) -> list[list[Candidate]]:
         """Label texts.
@@ -121,6 +147,8 @@ class Labeler:
             top_k: candidates per text, best first.
             choose: "top" orders by log_p; "mbr" by expected reward among at least 16 candidates.
             reward: what "mbr" maximises; None is what the labeler was optimised for.
+            probability_candidates: see `predict`; 0 is fastest.
+            calibrated: see `predict`.
             batch_size: texts searched together.
 
         Returns:
@@ -129,7 +157,13 @@ class Labeler:
         """
         examples = [example_of(text) for text in ([texts] if isinstance(texts, str) else texts)]
         return self.label(
-            examples, top_k=top_k, choose=choose, reward=reward, batch_size=batch_size
+            examples,
+            top_k=top_k,
+            choose=choose,
+            reward=reward,
+            probability_candidates=probability_candidates,
+            calibrated=calibrated,
+            batch_size=batch_size,
         )
 
     def label(
@@ -140,15 +174,92 @@ class Labeler:
         choose: Literal["top", "mbr"] = "top",
         reward: Sequence[str] | None = None,
         mbr_candidates: int = 16,
+        probability_candidates: int = 16,
+        calibrated: bool | None = None,
         batch_size: int = 64,
     ) -> list[list[Candidate]]:
         """Like calling the labeler, for examples; their gold is not looked at."""
+        predictions = self.predict(
+            examples,
+            top_k=top_k,
+            choose=choose,
+            reward=reward,
+            mbr_candidates=mbr_candidates,
+            probability_candidates=probability_candidates,
+            calibrated=calibrated,
+            batch_size=batch_size,
+        )
+        return [one.candidates for one in predictions]
+
+    def predict(
+        self,
+        examples: Sequence[Example],
+        *,
+        top_k: int = 1,
+        choose: Literal["top", "mbr"] = "top",
+        reward: Sequence[str] | None = None,
+        mbr_candidates: int = 16,
+        probability_candidates: int = 16,
+        calibrated: bool | None = None,
+        batch_size: int = 64,
+    ) -> list[Prediction]:
+        """Label examples, with the probability of each span or class and what it rests on.
+
+        Args:
+            examples: their gold is not looked at.
+            top_k: candidates per text, best first.
+            choose: "top" orders by log_p; "mbr" by expected reward.
+            reward: what "mbr" maximises; None is what the labeler was optimised for.
+            mbr_candidates: "mbr" chooses among at least so many.
+            probability_candidates: at least so many are searched for the probabilities, without
+                proof that they are the likeliest. 0 searches no more than the others ask for; of a
+                single candidate no probability of a span can be told, and it is None.
+            calibrated: True maps probabilities by the labeler's calibration, False leaves them the
+                model's own; None maps where there is a calibration.
+            batch_size: texts searched together.
+
+        Raises:
+            ModelError: calibrated=True, and the labeler has no calibration.
+        """
+        if calibrated and self.calibration is None:
+            raise ModelError(
+                "the labeler has no calibration. Make one with groot calibrate, or take the model's"
+                " own probabilities."
+            )
+        mapped = None if calibrated is False else self.calibration
         k = top_k if choose == "top" else max(top_k, mbr_candidates)
-        per_example = self.candidates(examples, k=k, batch_size=batch_size)
+        searched = self._search(examples, k=k, batch_size=batch_size)
+        chosen = [
+            self._candidates(example, cut, found, k)
+            for example, (cut, found) in zip(examples, searched, strict=True)
+        ]
+        if k < probability_candidates:
+            # Bounds hold for any targets, so these need no proof that they are the likeliest.
+            wider = self._search(
+                examples,
+                k=probability_candidates,
+                width=probability_candidates,
+                max_width=0,
+                batch_size=batch_size,
+            )
+            searched = [
+                (cut, list(map(_both, found, more)))
+                for (cut, found), (_, more) in zip(searched, wider, strict=True)
+            ]
         if choose == "mbr":
             with self.reward(reward) as maximised:
-                per_example = choose_all(examples, per_example, maximised, "mbr")
-        return [with_probabilities(candidates)[:top_k] for candidates in per_example]
+                chosen = choose_all(examples, chosen, maximised, "mbr")
+        predictions = []
+        for example, (cut, found), some in zip(examples, searched, chosen, strict=True):
+            own = self._marginals(example, cut, found)
+            items, values = list(own.of), [one.probability for one in own.of.values()]
+            if mapped is not None:
+                values = mapped(values).tolist()
+            is_one = max(k, probability_candidates) == 1  # its spans have a share of one, always
+            probabilities = {} if is_one else dict(zip(items, values, strict=True))
+            candidates = [_with_probabilities(one, probabilities) for one in some[:top_k]]
+            predictions.append(Prediction(candidates, own.covered, probabilities, own))
+        return predictions
 
     def candidates(
         self,
@@ -164,6 +275,24 @@ class Labeler:
         Texts of more than window_words words are searched window by window; the windows' targets
         count as independent, so the log_p of the whole is the sum.
         """
+        searched = self._search(
+            examples, k=k, width=width, max_width=max_width, batch_size=batch_size
+        )
+        return [
+            self._candidates(example, cut, found, k)
+            for example, (cut, found) in zip(examples, searched, strict=True)
+        ]
+
+    def _search(
+        self,
+        examples: Sequence[Example],
+        *,
+        k: int,
+        width: int | None = None,
+        max_width: int = 256,
+        batch_size: int = 64,
+    ) -> list[tuple[list[Window], list[Found]]]:
+        """The windows of each example with what was found in each."""
         cuts = [self.windows(example) for example in examples]
         flat = [window.example for cut in cuts for window in cut]
         found = iter(
@@ -178,10 +307,18 @@ class Labeler:
                 batch_size=batch_size,
             )
         )
-        return [
-            self._candidates(example, cut, [next(found) for _ in cut], k)
-            for example, cut in zip(examples, cuts, strict=True)
-        ]
+        return [(cut, [next(found) for _ in cut]) for cut in cuts]
+
+    def _marginals(self, example: Example, cut: list[Window], found: list[Found]) -> Marginals:
+        """Of a text in windows each span has the marginal of the window that says it."""
+        parts = []
+        for window, one in zip(cut, found, strict=True):
+            outputs = [self.form.output(window.example, path) for path in one.paths]
+            if len(cut) > 1:
+                outputs = [_moved(example, window, output) for output in outputs]
+            scored = zip(outputs, one.log_p, strict=True)
+            parts.append(marginals([Candidate("", output, log_p) for output, log_p in scored]))
+        return joined(parts)
 
     def windows(self, example: Example) -> list[Window]:
         """The windows that an example is searched in; one for all but long texts."""
@@ -252,6 +389,9 @@ class Labeler:
         }
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
         (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        (folder / CALIBRATION_FILE).unlink(missing_ok=True)  # of the model that was there before
+        if self.calibration is not None:
+            self.calibration.save(folder)
 
 
 def load(folder: str | Path) -> Labeler:
@@ -292,6 +432,7 @@ def load(folder: str | Path) -> Labeler:
         window_overlap=settings["window_overlap"],
         reward_specs=settings["reward"],
         is_trusted=False,
+        calibration=read_calibration(folder),
     )
 
 
@@ -353,25 +494,32 @@ def with_probabilities(candidates: Sequence[Candidate]) -> list[Candidate]:
 
     Normalised over the candidates given, so it is 1 for a span that all of them have.
     """
-    scored = [c for c in candidates if c.log_p is not None]
-    if not scored:
+    if all(candidate.log_p is None for candidate in candidates):
         return list(candidates)
-    top = max(c.log_p for c in scored if c.log_p is not None)
-    mass: dict[Span, float] = {}
-    total = 0.0
-    for candidate in scored:
-        assert candidate.log_p is not None
-        weight = math.exp(candidate.log_p - top)
-        total += weight
-        for span in candidate.spans:
-            mass[span] = mass.get(span, 0.0) + weight
-    filled = []
-    for candidate in candidates:
-        if candidate.spans:
-            spans = tuple(
-                dataclasses.replace(span, probability=min(1.0, mass.get(span, 0.0) / total))
-                for span in candidate.spans
-            )
-            candidate = dataclasses.replace(candidate, output=spans)
-        filled.append(candidate)
-    return filled
+    found = marginals(candidates)
+    probabilities = {item: one.probability for item, one in found.of.items()}
+    return [_with_probabilities(candidate, probabilities) for candidate in candidates]
+
+
+def _with_probabilities(candidate: Candidate, probabilities: Mapping[Item, float]) -> Candidate:
+    if not candidate.spans:
+        return candidate
+    spans = tuple(
+        dataclasses.replace(span, probability=probabilities.get(span)) for span in candidate.spans
+    )
+    return dataclasses.replace(candidate, output=spans)
+
+
+def _both(one: Found, other: Found) -> Found:
+    """The targets that either search found."""
+    log_p = dict(zip(other.paths, other.log_p, strict=True))
+    log_p |= dict(zip(one.paths, one.log_p, strict=True))
+    best = sorted(log_p.items(), key=lambda pair: -pair[1])
+    paths, values = zip(*best, strict=True) if best else ((), ())
+    return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values))
+
+
+def _moved(example: Example, window: Window, output: Gold | None) -> tuple[Span, ...]:
+    """The spans of a window's core, in the place that they have in the whole text."""
+    spans = [span for span in output or () if isinstance(span, Span)]
+    return merge(example, [window], [spans])

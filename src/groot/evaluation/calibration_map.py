@@ -1,0 +1,233 @@
+"""Maps from a model's probabilities to ones that mean what they say, fitted on data with gold.
+
+temperature  p becomes 1 / (1 + exp(-logit(p) / T)): one number, for little data
+isotonic     any rising function of p: for more data
+none         p stays: where neither is better on data that it was not fitted on
+
+Kept as JSON beside the model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+
+from groot.errors import DataError, ModelError, ShapeError
+from groot.evaluation.calibration import calibration_error
+
+Kind = Literal["none", "temperature", "isotonic"]
+
+CALIBRATION_FILE = "calibration.json"
+VERSION = 1
+_LEAST = 1e-6  # probabilities nearer to 0 or 1 have no useful logit
+_LOG_TEMPERATURES = (-3.0, 4.0)  # searched
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted map.
+
+    Args:
+        kind: of the map.
+        temperature: of kind "temperature"; above 1 makes probabilities less sure.
+        x: of kind "isotonic": rising probabilities of the model; between them the map is straight.
+        y: what each x becomes, not falling.
+        candidates: how many candidates per text the probabilities came from.
+        n_texts: texts that it was fitted on.
+        n_items: spans, or classes, that it was fitted on.
+        data: where they are from.
+        scores: for each kind, numbers on texts that it was not fitted on (see `fit_calibration`).
+
+    >>> Calibration("temperature", temperature=2.0)([0.9, 0.5]).tolist()
+    [0.75, 0.5]
+    """
+
+    kind: Kind
+    temperature: float = 1.0
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+    candidates: int = 0
+    n_texts: int = 0
+    n_items: int = 0
+    data: str = ""
+    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+    def __call__(self, probabilities: ArrayLike) -> NDArray[np.float64]:
+        """The probabilities that these of the model become, in the same order and shape."""
+        p = np.asarray(probabilities, dtype=float)
+        if self.kind == "temperature":
+            mapped: NDArray[np.float64] = expit(_logit(p) / self.temperature)
+            return mapped
+        return np.interp(p, self.x, self.y) if self.kind == "isotonic" else p
+
+    def save(self, folder: Path) -> None:
+        """Write `calibration.json` into a model's folder."""
+        text = json.dumps({"version": VERSION, **asdict(self)}, indent=2, allow_nan=False)
+        (folder / CALIBRATION_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_calibration(folder: Path) -> Calibration | None:
+    """The map in a model's folder; None where there is none.
+
+    Raises:
+        ModelError: if the file is there and is no such map.
+    """
+    path = folder / CALIBRATION_FILE
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        version = found.pop("version")
+        found["x"], found["y"] = (tuple(map(float, found[name])) for name in ("x", "y"))
+        read = Calibration(**found)
+        wrong = _mistakes(read, version)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        wrong = repr(error)
+    if wrong:
+        raise ModelError(
+            f"{path}: no calibration ({wrong}). Delete it, or write it again with groot calibrate."
+        )
+    return read
+
+
+def _mistakes(read: Calibration, version: object) -> str:
+    if version != VERSION:
+        return f"version {version!r}; this groot reads version {VERSION}"
+    if read.kind not in get_args(Kind):
+        return f"kind {read.kind!r}"
+    if not (isinstance(read.temperature, int | float) and 0 < read.temperature < math.inf):
+        return f"temperature {read.temperature!r}"
+    x, y = np.array(read.x), np.array(read.y)
+    is_curve = len(x) == len(y) and bool((np.diff(x) > 0).all() and (np.diff(y) >= 0).all())
+    in_range = bool(((x >= 0) & (x <= 1)).all() and ((y >= 0) & (y <= 1)).all())
+    if not (is_curve and in_range) or (read.kind == "isotonic" and not read.x):
+        return "x and y are no rising curve of probabilities"
+    return ""
+
+
+def fit_calibration(
+    probabilities: ArrayLike,
+    is_right: ArrayLike,
+    texts: ArrayLike,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    candidates: int = 0,
+    data: str = "",
+) -> Calibration:
+    """Fit each kind of map and keep the one that does best on texts that it was not fitted on.
+
+    Cross-validation: the texts are cut into folds, each kind is fitted on all folds but one and
+    measured on that one. The kind with the lowest Brier score over all folds is fitted again on
+    everything. `scores` holds, for each kind and from the held-out folds only, `brier` (mean of
+    (p - right)²), `log_loss` (nats) and `calibration_error`.
+
+    Args:
+        probabilities: [N] of the model, one for each span (or class) that its candidates say.
+        is_right: [N] whether it is gold.
+        texts: [N] which text each is of; a text is never in two folds.
+        folds: how many; fewer where there are fewer texts.
+        seed: of the folds.
+        candidates, data: kept in the result.
+
+    Raises:
+        DataError: where there is nothing to learn: fewer than 2 texts, or all right, or all wrong.
+
+    Source: Zadrozny and Elkan, Transforming Classifier Scores into Accurate Multiclass Probability
+    Estimates, 2002 (isotonic); Guo et al., On Calibration of Modern Neural Networks, 2017
+    (temperature), here on the logit of a single probability.
+    """
+    p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=float)
+    _, text = np.unique(np.asarray(texts), return_inverse=True)
+    if not len(p) == len(right) == len(text):
+        raise ShapeError(f"{len(p)} probabilities, {len(right)} of is_right, {len(text)} texts.")
+    n_texts = int(text.max()) + 1 if len(text) else 0
+    if n_texts < 2 or right.min() == right.max():
+        what = (
+            "nothing predicted" if not len(right) else f"{int(right.sum())} of {len(right)} right"
+        )
+        raise DataError(
+            f"no calibration can be learnt from {n_texts} texts with {what}.\n"
+            "  Give more data, in which the model is right at times and wrong at times."
+        )
+    fold_of = np.random.default_rng(seed).permutation(n_texts)[text] % min(folds, n_texts)
+    kinds = get_args(Kind)
+    held_out = {kind: p.copy() for kind in kinds}
+    for fold in np.unique(fold_of):
+        is_out = fold_of == fold
+        for kind in kinds:
+            held_out[kind][is_out] = _fit(kind, p[~is_out], right[~is_out])(p[is_out])
+    scores = {kind: proper_scores(values, right) for kind, values in held_out.items()}
+    best = min(kinds, key=lambda kind: scores[kind]["brier"] or 0.0)
+    fitted = _fit(best, p, right)
+    return Calibration(
+        best, fitted.temperature, fitted.x, fitted.y, candidates, n_texts, len(p), data, scores
+    )
+
+
+def proper_scores(p: NDArray[np.float64], right: NDArray[np.float64]) -> dict[str, float | None]:
+    """Brier score, log loss in nats and calibration error of probabilities.
+
+    >>> proper_scores(np.array([0.5, 0.5]), np.array([1.0, 0.0]))["brier"]
+    0.25
+    """
+    sure = np.clip(p, _LEAST, 1 - _LEAST)
+    log_loss = -np.mean(right * np.log(sure) + (1 - right) * np.log1p(-sure))
+    return {
+        "brier": float(np.mean((p - right) ** 2)),
+        "log_loss": float(log_loss),
+        "calibration_error": calibration_error(p, right),
+    }
+
+
+def _fit(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Calibration:
+    if kind == "temperature" and len(p):
+        logits = _logit(p)
+
+        def loss(log_t: float) -> float:
+            scaled = logits / math.exp(log_t)
+            return float(np.mean(np.logaddexp(0.0, scaled) - right * scaled))
+
+        found = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
+        return Calibration("temperature", temperature=math.exp(float(found.x)))
+    if kind == "isotonic" and len(p):
+        # as if one more had been right and one more wrong: nothing seen makes it quite certain
+        least = 1.0 / (len(p) + 2)
+        curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
+        curve.fit(p, right)
+        x, y = _without_repeats(curve.X_thresholds_.tolist(), curve.y_thresholds_.tolist())
+        return Calibration("isotonic", x=x, y=y)
+    return Calibration("none")
+
+
+def _without_repeats(
+    x: Sequence[float], y: Sequence[float]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A curve whose x rise strictly; of the same x the last y stays."""
+    curve = dict(zip(x, y, strict=True))
+    return tuple(curve), tuple(curve.values())
+
+
+def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = logit(np.clip(p, _LEAST, 1 - _LEAST))
+    return found
+
+
+def as_report(calibration: Calibration) -> dict[str, Any]:
+    """The numbers of a fit, without the curve.
+
+    >>> as_report(Calibration("none"))["kind"]
+    'none'
+    """
+    found = asdict(calibration)
+    return {name: value for name, value in found.items() if name not in ("x", "y")}

@@ -1,0 +1,106 @@
+"""Probabilities of single spans and classes, from the candidates of a text and their log_p.
+
+The candidates of a search are different targets, so their probabilities add up. Where log_p is
+normalised over what the grammar allows, all targets together have probability one: what the
+candidates lack of one is all that can be said of the targets that were not looked at, and it
+bounds every marginal from both sides, whatever the model does with the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from groot.evaluation import calibration
+from groot.types import Candidate, Span
+
+Item = Span | str
+
+
+class Marginal(NamedTuple):
+    """The probability that a target of the model says an item.
+
+    Args:
+        probability: among the candidates: low / covered. It lies between the two bounds.
+        low: what the candidates that say the item have together; certain.
+        high: low and all that is not covered; certain.
+    """
+
+    probability: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Marginals:
+    """The items that the candidates of a text say.
+
+    Args:
+        covered: probability of the candidates together, in [0, 1]; of a text in windows, of all
+            ways to take one candidate from each window.
+        of: each span, or class, that a candidate says.
+    """
+
+    covered: float
+    of: Mapping[Item, Marginal]
+
+    def probability(self, item: Item) -> float:
+        """Of an item among the candidates; 0.0 where none says it.
+
+        >>> Marginals(0.9, {"buy": Marginal(0.5, 0.45, 0.55)}).probability("sell")
+        0.0
+        """
+        found = self.of.get(item)
+        return 0.0 if found is None else found.probability
+
+
+def marginals(candidates: Sequence[Candidate]) -> Marginals:
+    """The marginals of the spans, or classes, of different candidates of one text.
+
+    Args:
+        candidates: with log_p as label search gives it, normalised over the allowed tokens;
+            no target twice. They need not be the top k: the bounds hold for any of them. One
+            without log_p plays no part; a malformed one keeps its probability and says nothing.
+
+    >>> span = Span(0, 4, "artist")
+    >>> one, other = Candidate("a", (span,), math.log(0.6)), Candidate("b", (), math.log(0.2))
+    >>> found = marginals([one, other])
+    >>> round(found.covered, 2), [round(value, 2) for value in found.of[span]]
+    (0.8, [0.75, 0.6, 0.8])
+    """
+    covered = 0.0
+    mass: dict[Item, float] = {}
+    for candidate in candidates:
+        p = calibration.candidate_probability(candidate) or 0.0
+        covered += p
+        if isinstance(candidate.output, tuple):
+            items: set[Item] = set(candidate.output)
+            for item in items:
+                mass[item] = mass.get(item, 0.0) + p
+    lost = max(0.0, 1.0 - covered)
+    bounds = {item: (min(1.0, low), min(1.0, low + lost)) for item, low in mass.items()}
+    # Not low / covered: of very unlikely candidates both are zero.
+    shares = calibration.marginals(candidates)
+    return Marginals(
+        min(1.0, covered),
+        {
+            item: Marginal(min(max(shares[item], low), high), low, high)
+            for item, (low, high) in bounds.items()
+        },
+    )
+
+
+def joined(parts: Sequence[Marginals]) -> Marginals:
+    """The marginals of a text from those of its windows, which count as independent.
+
+    An item keeps the marginal of its window, so that long texts lose no certainty.
+
+    >>> joined([Marginals(0.9, {}), Marginals(0.5, {})]).covered
+    0.45
+    """
+    return Marginals(
+        math.prod(part.covered for part in parts),
+        {item: found for part in parts for item, found in part.of.items()},
+    )

@@ -1,0 +1,145 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groot.errors import DataError, ModelError, ShapeError
+from groot.evaluation.calibration import calibration_error
+from groot.evaluation.calibration_map import (
+    CALIBRATION_FILE,
+    Calibration,
+    fit_calibration,
+    read_calibration,
+)
+
+
+def drawn(true_p, n=4000, seed=0):
+    """Probabilities of a model, and outcomes whose real probability is a function of them."""
+    rng = np.random.default_rng(seed)
+    p = rng.uniform(0, 1, n)
+    return p, rng.uniform(0, 1, n) < true_p(p), np.arange(n) // 4
+
+
+def too_sure(p):
+    """What is right as often as p says at temperature 3."""
+    odds = (p / (1 - p)) ** (1 / 3)
+    return odds / (1 + odds)
+
+
+def test_temperature_by_hand():
+    # logit(0.9) / 2 = ln(9) / 2 = ln(3), and 1 / (1 + 1/3) = 0.75
+    assert Calibration("temperature", temperature=2.0)(0.9) == pytest.approx(0.75)
+    ends = Calibration("temperature", temperature=2.0)([0.0, 1.0])
+    assert 0 < ends[0] < 0.01 < 0.99 < ends[1] < 1
+    assert Calibration("none")([0.3]).tolist() == [0.3]
+    curve = Calibration("isotonic", x=(0.2, 0.6), y=(0.1, 0.5))
+    assert curve([0.0, 0.4, 1.0]).tolist() == pytest.approx([0.1, 0.3, 0.5])
+
+
+def test_a_temperature_is_found_again():
+    p, right, texts = drawn(too_sure)
+    found = fit_calibration(p, right, texts)
+    assert found.kind == "temperature"
+    assert found.temperature == pytest.approx(3.0, rel=0.15)
+    before, after = found.scores["none"], found.scores["temperature"]
+    assert before["calibration_error"] > 0.1
+    assert after["calibration_error"] < 0.03
+    assert after["brier"] < before["brier"]
+    fresh, fresh_right, _ = drawn(too_sure, seed=1)
+    assert calibration_error(found(fresh), fresh_right) < 0.03
+
+
+def test_a_curve_that_no_temperature_has_is_found_too():
+    p, right, texts = drawn(lambda p: 0.3 + 0.4 * (p > 0.7))
+    found = fit_calibration(p, right, texts)
+    assert found.kind == "isotonic"
+    assert found([0.2, 0.5, 0.9]).tolist() == pytest.approx([0.3, 0.3, 0.7], abs=0.06)
+    assert found([0.0])[0] > 0
+    assert found([1.0])[0] < 1
+
+
+def test_good_probabilities_stay_good():
+    p, right, texts = drawn(lambda p: p)
+    found = fit_calibration(p, right, texts)
+    assert np.abs(found(p) - p).max() < 0.1
+    assert calibration_error(found(p), right) < 0.03
+
+
+def test_numbers_are_of_texts_that_were_not_fitted_on():
+    """Each text says one thing many times: only a map that has seen it would know."""
+    rng = np.random.default_rng(0)
+    p = np.repeat(rng.uniform(0.4, 0.6, 30), 20)
+    right = np.repeat(rng.integers(0, 2, 30), 20)
+    found = fit_calibration(p, right, np.repeat(np.arange(30), 20))
+    leaky = fit_calibration(p, right, np.arange(600))
+    assert found.scores["isotonic"]["brier"] > leaky.scores["isotonic"]["brier"] + 0.02
+
+
+@given(
+    p=st.lists(st.floats(0, 1), min_size=4, max_size=30),
+    seed=st.integers(0, 5),
+)
+def test_every_map_rises_and_stays_a_probability(p, seed):
+    right = np.random.default_rng(seed).integers(0, 2, len(p))
+    right[:2] = (0, 1)
+    found = fit_calibration(p, right, np.arange(len(p)), seed=seed)
+    grid = found(np.linspace(0, 1, 101))
+    assert (np.diff(grid) >= 0).all()
+    assert 0 <= grid[0] <= grid[-1] <= 1
+
+
+def test_saved_and_read(tmp_path):
+    assert read_calibration(tmp_path) is None
+    p, right, texts = drawn(lambda p: 0.5 * p)
+    found = fit_calibration(p, right, texts, candidates=16, data="dev.conll")
+    found.save(tmp_path)
+    again = read_calibration(tmp_path)
+    assert again == found
+    assert again(p).tolist() == found(p).tolist()
+
+
+BROKEN = [
+    {"version": 2},
+    {"kind": "magic"},
+    {"temperature": 0},
+    {"temperature": "hot"},
+    {"x": [0.5, 0.1], "y": [0.1, 0.2]},
+    {"x": [0.1, 0.5], "y": [0.2, 7]},
+    {"x": [0.1]},
+    {"x": None},
+    {"kind": "isotonic", "x": [], "y": []},
+    {"x": [0.1, math.nan], "y": [0.1, 0.2]},
+    {"unheard_of": 1},
+]
+
+
+@pytest.mark.parametrize("change", BROKEN, ids=str)
+def test_a_file_that_is_no_calibration(tmp_path, change):
+    Calibration("temperature", temperature=2.0).save(tmp_path)
+    path = tmp_path / CALIBRATION_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=r"calibration\.json: no calibration"):
+        read_calibration(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "{"])
+def test_a_file_of_something_else(tmp_path, text):
+    (tmp_path / CALIBRATION_FILE).write_text(text)
+    with pytest.raises(ModelError, match="groot calibrate"):
+        read_calibration(tmp_path)
+
+
+def test_nothing_to_learn():
+    for p, right, texts in (
+        ([], [], []),
+        ([0.5, 0.6], [1, 1], [0, 1]),
+        ([0.5, 0.6], [0, 0], [0, 1]),
+        ([0.5, 0.6], [0, 1], [0, 0]),
+    ):
+        with pytest.raises(DataError, match="no calibration can be learnt"):
+            fit_calibration(p, right, texts)
+    with pytest.raises(ShapeError):
+        fit_calibration([0.5], [1, 0], [0])
