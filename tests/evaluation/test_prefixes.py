@@ -31,6 +31,7 @@ def test_continuations_by_hand():
     assert (first["cut"], first["n_pairs"]) == (0.5, 2)
     assert first["mean"]["better"] == 0.5
     assert first["mean"]["difference"] == pytest.approx((0.25 - 0.5) / 2)
+    assert (first["best"]["winner"], first["best"]["loser"]) == (0.5, 0.75)
     assert first["best"]["difference"] == pytest.approx((0.5 - 1.0) / 2)
     assert last["mean"]["better"] == 1.0
     assert last["best"]["difference_interval"] == [1.0, 1.0]

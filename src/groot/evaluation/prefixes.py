@@ -45,9 +45,9 @@ def continuations(
 
     Returns:
         for each cut: "cut"; for "mean" and for "best", where the continuation of a prefix is the
-        mean or the best of its rollouts: better, the share of pairs whose winner has the better
-        one, ties one half, and difference, winner - loser, both with an interval over pairs and
-        a p_value of a sign test; and n_pairs.
+        mean or the best of its rollouts: winner and loser, their means over pairs; better, the
+        share of pairs whose winner has the better one, ties one half, and difference, winner -
+        loser, both with an interval over pairs and a p_value of a sign test; and n_pairs.
 
     Raises:
         ShapeError: if a pair lacks a cut, or a prefix has no rollout.
@@ -65,7 +65,8 @@ def continuations(
         for name, of_rollouts in (("mean", np.mean), ("best", np.max)):
             ours = np.array([float(of_rollouts(pair[place])) for pair in winners])
             theirs = np.array([float(of_rollouts(pair[place])) for pair in losers])
-            row[name] = _comparison(ours - theirs, seed=seed)
+            row[name] = {"winner": _mean(ours), "loser": _mean(theirs)}
+            row[name] |= _comparison(ours - theirs, seed=seed)
         found.append(row)
     return found
 
