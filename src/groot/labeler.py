@@ -126,6 +126,7 @@ class Labeler:
             gold_text=lambda example: (
                 None if example.gold is None else self.form.encode(example, example.gold)
             ),
+            open_labeler=load,
             **settings,
         )
 
@@ -400,15 +401,10 @@ def load(folder: str | Path) -> Labeler:
     Raises:
         ModelError: if there is none, or it is unsafe or damaged.
     """
-    folder = Path(folder)
-    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
-        folder = folder / "model"
-    if not (folder / SETTINGS_FILE).is_file():
-        raise ModelError(
-            f"{folder}: no labeler here ({SETTINGS_FILE} is missing). Give the folder of a finished"
-            " run, or its model/ folder."
-        )
+    folder = labeler_folder(folder)
     settings = read_json(folder / SETTINGS_FILE)
+    if settings.get("format") == "text":
+        raise ModelError(f"{folder}: holds a generator of free text, not a labeler.")
     wrong = _wrong_settings(settings)
     if wrong or settings.get("version") != VERSION:
         raise ModelError(
@@ -434,6 +430,23 @@ def load(folder: str | Path) -> Labeler:
         is_trusted=False,
         calibration=read_calibration(folder),
     )
+
+
+def labeler_folder(folder: str | Path) -> Path:
+    """The folder itself, or that of the model of a run.
+
+    Raises:
+        ModelError: if there is no labeler in either.
+    """
+    folder = Path(folder)
+    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
+        folder = folder / "model"
+    if not (folder / SETTINGS_FILE).is_file():
+        raise ModelError(
+            f"{folder}: no labeler here ({SETTINGS_FILE} is missing). Give the folder of a finished"
+            " run, or its model/ folder."
+        )
+    return folder
 
 
 def _wrong_settings(settings: Mapping[str, Any]) -> list[str]:

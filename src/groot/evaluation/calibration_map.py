@@ -9,10 +9,11 @@ Kept as JSON beside the model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -47,6 +48,7 @@ class Calibration:
         n_items: spans, or classes, that it was fitted on.
         data: where they are from.
         scores: for each kind, numbers on texts that it was not fitted on (see `fit_calibration`).
+        predicted: the same numbers of what the first candidates say; empty where that is not known.
 
     >>> Calibration("temperature", temperature=2.0)([0.9, 0.5]).tolist()
     [0.75, 0.5]
@@ -61,6 +63,13 @@ class Calibration:
     n_items: int = 0
     data: str = ""
     scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    predicted: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the map, so that thresholds of one are not used with another."""
+        curve = (self.kind, self.temperature, self.x, self.y)
+        return hashlib.sha256(repr(curve).encode()).hexdigest()[:16]
 
     def __call__(self, probabilities: ArrayLike) -> NDArray[np.float64]:
         """The probabilities that these of the model become, in the same order and shape."""
@@ -120,6 +129,7 @@ def fit_calibration(
     is_right: ArrayLike,
     texts: ArrayLike,
     *,
+    is_predicted: ArrayLike | None = None,
     folds: int = 5,
     seed: int = 0,
     candidates: int = 0,
@@ -136,6 +146,7 @@ def fit_calibration(
         probabilities: [N] of the model, one for each span (or class) that its candidates say.
         is_right: [N] whether it is gold.
         texts: [N] which text each is of; a text is never in two folds.
+        is_predicted: [N] whether the first candidate says it; those are reported apart.
         folds: how many; fewer where there are fewer texts.
         seed: of the folds.
         candidates, data: kept in the result.
@@ -168,10 +179,23 @@ def fit_calibration(
         for kind in kinds:
             held_out[kind][is_out] = _fit(kind, p[~is_out], right[~is_out])(p[is_out])
     scores = {kind: proper_scores(values, right) for kind, values in held_out.items()}
+    predicted = dict[str, dict[str, float | None]]()
+    if is_predicted is not None and np.any(is_predicted):
+        is_first = np.asarray(is_predicted, dtype=bool)
+        predicted = {
+            kind: proper_scores(values[is_first], right[is_first])
+            for kind, values in held_out.items()
+        }
     best = min(kinds, key=lambda kind: scores[kind]["brier"] or 0.0)
     fitted = _fit(best, p, right)
-    return Calibration(
-        best, fitted.temperature, fitted.x, fitted.y, candidates, n_texts, len(p), data, scores
+    return replace(
+        fitted,
+        candidates=candidates,
+        n_texts=n_texts,
+        n_items=len(p),
+        data=data,
+        scores=scores,
+        predicted=predicted,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from groot.config import load_config
 from groot.data import read_examples
 from groot.data.benchmarks import Split
+from groot.data.result import ReadResult
 from groot.errors import ConfigError, DataError, ModelError, RewardError
 from groot.evaluation.measure import Measurement, measure
 from groot.evaluation.records import read_records
@@ -75,6 +76,45 @@ def evaluate_folder(
         DataError: if the data cannot be read, or has no gold to compare with.
     """
     labeler = load(folder)
+    found = read_labelled(
+        data, split=split, format=format, reader=reader, on_bad_lines=on_bad_lines
+    )
+    examples, candidates = found.examples, list[list[Candidate]]()
+    with labeler.reward(reward_specs, timeout_s=timeout_s, workers=workers) as reward:
+        events(StageStarted("evaluate", len(examples)))
+        start = time.monotonic()
+        for first in range(0, len(examples), EXAMPLES_PER_STEP):
+            part = examples[first : first + EXAMPLES_PER_STEP]
+            ranked = labeler.label(
+                part,
+                top_k=k,
+                choose=choose,
+                reward=reward_specs,
+                mbr_candidates=mbr_candidates,
+                probability_candidates=0,  # numbers are of the ranks that are looked at
+            )
+            candidates += with_rewards(part, ranked, reward)
+            events(StepDone("evaluate", len(candidates), len(examples)))
+        events(StageFinished("evaluate", time.monotonic() - start))
+        numbers = measure(
+            examples, candidates, k=k, metric=reward.metric, scheme=found.scheme, seed=0
+        )
+    return Evaluation(examples, candidates, numbers)
+
+
+def read_labelled(
+    data: str | Path,
+    *,
+    split: Split = "test",
+    format: str | None = None,
+    reader: Mapping[str, Any] | None = None,
+    on_bad_lines: Literal["stop", "skip"] = "stop",
+) -> ReadResult:
+    """Read data that predictions are compared with.
+
+    Raises:
+        DataError: if it cannot be read, or a row of it cannot and on_bad_lines is "stop".
+    """
     found = read_examples(data, split=split, format=format, **(reader or {}))
     if found.problems and on_bad_lines == "stop":
         raise DataError(
@@ -86,22 +126,7 @@ def evaluate_folder(
                 ]
             )
         )
-    examples, candidates = found.examples, list[list[Candidate]]()
-    with labeler.reward(reward_specs, timeout_s=timeout_s, workers=workers) as reward:
-        events(StageStarted("evaluate", len(examples)))
-        start = time.monotonic()
-        for first in range(0, len(examples), EXAMPLES_PER_STEP):
-            part = examples[first : first + EXAMPLES_PER_STEP]
-            ranked = labeler.label(
-                part, top_k=k, choose=choose, reward=reward_specs, mbr_candidates=mbr_candidates
-            )
-            candidates += with_rewards(part, ranked, reward)
-            events(StepDone("evaluate", len(candidates), len(examples)))
-        events(StageFinished("evaluate", time.monotonic() - start))
-        numbers = measure(
-            examples, candidates, k=k, metric=reward.metric, scheme=found.scheme, seed=0
-        )
-    return Evaluation(examples, candidates, numbers)
+    return found
 
 
 def stored_evaluation(
