@@ -16,6 +16,7 @@ from groot import __version__
 from groot.cli.console import say
 from groot.cli.doctor import doctor
 from groot.cli.evaluate import evaluate
+from groot.cli.export import export
 from groot.cli.predict import predict
 from groot.cli.report import report
 from groot.cli.reward_option import RewardCommand
@@ -37,6 +38,7 @@ app.command(cls=RewardCommand, no_args_is_help=True)(predict)
 app.command(cls=RewardCommand, no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(report)
+app.command(no_args_is_help=True)(export)
 
 
 def _print_version(is_asked: bool) -> None:
