@@ -1,5 +1,36 @@
-"""Guides: re-scorers of next tokens and choosers among samples, by name."""
+"""Guides by name: re-scorers of next tokens, and choosers among whole samples.
 
+A new guide is one file here, one line in the table, and one maker in
+`tests/search/guides/test_contract.py`.
+"""
+
+from groot.registry import Registry
+from groot.search.guides.args import Args
+from groot.search.guides.best_of_n import BestOfN
+from groot.search.guides.cd import Cd
+from groot.search.guides.deal import Deal
+from groot.search.guides.farma import Farma
+from groot.search.guides.grammar import Grammar
 from groot.search.guides.guide import Chooser, Guide, Prefixes, SumOfGuides, Written
+from groot.search.guides.implicit import Implicit
+from groot.search.guides.mbr import Mbr
+from groot.search.guides.pargs import Pargs
+from groot.search.guides.rad import Rad
 
-__all__ = ["Chooser", "Guide", "Prefixes", "SumOfGuides", "Written"]
+GUIDES: Registry[type[Guide] | type[Chooser]] = Registry(
+    "guide",
+    {
+        "args": Args,
+        "pargs": Pargs,
+        "cd": Cd,
+        "rad": Rad,
+        "farma": Farma,
+        "implicit": Implicit,
+        "deal": Deal,
+        "grammar": Grammar,
+        "best_of_n": BestOfN,
+        "mbr": Mbr,
+    },
+)
+
+__all__ = ["GUIDES", "Chooser", "Guide", "Prefixes", "SumOfGuides", "Written"]

@@ -1,0 +1,37 @@
+"""Controlled decoding: steering by the expected final reward of what goes on from a prefix."""
+
+from __future__ import annotations
+
+from groot.search.guides.guide import StepReward
+from groot.search.guides.rewarded import RewardGuide, Transform
+
+
+class Cd(RewardGuide):
+    """log p + weight * V(prefix + token), V being the mean final reward of the continuations.
+
+    With `transform="log_sigmoid"` and a value that is the logit of a class, this is FUDGE.
+
+    Source: Mudgal et al., Controlled Decoding from Language Models, 2023; Yang and Klein, FUDGE:
+    Controlled Text Generation With Future Discriminators, 2021. Only the most probable tokens are
+    scored, as in FUDGE.
+    """
+
+    name = "cd"
+    kinds = ("value",)
+
+    def __init__(
+        self,
+        model: StepReward,
+        *,
+        weight: float = 1.0,
+        n_candidates: int = 10,
+        transform: Transform = "none",
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(
+            model,
+            weight=weight,
+            n_candidates=n_candidates,
+            transform=transform,
+            temperature=temperature,
+        )
