@@ -1,6 +1,8 @@
 """Objectives: log_p and rewards of candidates in, one loss per example out. Pure functions.
 
-Every objective is called as `objective(log_p, rewards, is_real, **settings)` with tensors [B, K].
+Every objective is called as `objective(log_p, rewards, is_real, **settings)` with tensors [B, K];
+those of reward models as `objective(chosen, rejected, chosen_is_real, rejected_is_real,
+**settings)` with the rewards [B, T] of all prefixes of two outputs.
 """
 
 from collections.abc import Callable
@@ -10,6 +12,14 @@ from torch import Tensor
 from groot.objectives.expected import mrt
 from groot.objectives.matching import reward_match
 from groot.objectives.pairs import pair_logistic, pair_margin, pair_square
+from groot.objectives.policy import dpo, grpo
+from groot.objectives.preferences import (
+    bradley_terry,
+    cumulative_squared,
+    max_consistency,
+    partial_bradley_terry,
+    value_regression,
+)
 from groot.registry import Registry
 
 OBJECTIVES: Registry[Callable[..., Tensor]] = Registry(
@@ -20,7 +30,35 @@ OBJECTIVES: Registry[Callable[..., Tensor]] = Registry(
         "pair_logistic": pair_logistic,
         "reward_match": reward_match,
         "mrt": mrt,
+        "dpo": dpo,
+        "grpo": grpo,
     },
 )
 
-__all__ = ["OBJECTIVES", "mrt", "pair_logistic", "pair_margin", "pair_square", "reward_match"]
+REWARD_OBJECTIVES: Registry[Callable[..., Tensor]] = Registry(
+    "reward objective",
+    {
+        "bradley_terry": bradley_terry,
+        "partial_bradley_terry": partial_bradley_terry,
+        "value_regression": value_regression,
+        "cumulative_squared": cumulative_squared,
+        "max_consistency": max_consistency,
+    },
+)
+
+__all__ = [
+    "OBJECTIVES",
+    "REWARD_OBJECTIVES",
+    "bradley_terry",
+    "cumulative_squared",
+    "dpo",
+    "grpo",
+    "max_consistency",
+    "mrt",
+    "pair_logistic",
+    "pair_margin",
+    "pair_square",
+    "partial_bradley_terry",
+    "reward_match",
+    "value_regression",
+]
