@@ -53,13 +53,9 @@ def read_datasets(
         DataError: if the dataset or the split is not there, or no row can be used.
     """
     check_conventions(offset_unit, ends)
-    split = split or "train"
-    found = _load(where, config, revision)
-    name = next((name for name in _SPLIT_NAMES.get(split, (split,)) if name in found), None)
-    if name is None:
-        raise DataError(f"{where}: no split {split!r}.\n  It has: {', '.join(found)}")
+    rows, name = load_split(where, split or "train", config, revision)
     return read_rows(
-        found[name],
+        rows,
         f"{where}:{name}",
         task=task,
         scheme=scheme,
@@ -121,6 +117,21 @@ def read_rows(
                 yield error.problem(source, repr(row)[:1000])
 
     return read_tagged(where, rows(), scheme=scheme, prefer=prefer_scheme)
+
+
+def load_split(
+    where: str | Path, split: str, config: str | None = None, revision: str | None = None
+) -> tuple[Any, str]:
+    """The rows of one split of a dataset, and the name that the split has there.
+
+    Raises:
+        DataError: if the dataset or the split is not there.
+    """
+    found = _load(where, config, revision)
+    name = next((name for name in _SPLIT_NAMES.get(split, (split,)) if name in found), None)
+    if name is None:
+        raise DataError(f"{where}: no split {split!r}.\n  It has: {', '.join(found)}")
+    return found[name], name
 
 
 def split_names(where: str | Path, config: str | None = None) -> set[str]:
