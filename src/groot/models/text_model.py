@@ -17,6 +17,8 @@ from transformers import DynamicCache, EncoderDecoderCache
 
 from groot.models.families import family_of
 from groot.models.t5_decoding import T5Decoding
+from groot.models.t5_encoding import t5_encode
+from groot.models.t5_weights import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class TextModel(nn.Module):
             attrgetter(self.family.encoder)(core) if self.family.encoder else None,
             attrgetter(self.family.decoder)(core),
         )
+        self._prepared = Prepared()
         self.end_id = int(tokenizer.eos_token_id)
         self.pad_id = int(
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
@@ -71,6 +74,18 @@ class TextModel(nn.Module):
     def is_causal(self) -> bool:
         """True for causal models, whose input is a prompt."""
         return self.family.kind == "causal"
+
+    def train(self, mode: bool = True) -> TextModel:
+        """Switch dropout on or off."""
+        if mode:
+            self._prepared.clear()
+        super().train(mode)
+        return self
+
+    def _is_fast(self) -> bool:
+        """Whether a pass may go over groot's own T5 code: nothing to learn, nothing to drop."""
+        is_t5 = self.config.model_type in ("t5", "mt5")
+        return is_t5 and not self.training and not torch.is_grad_enabled()
 
     @property
     def device(self) -> torch.device:
@@ -96,6 +111,8 @@ class TextModel(nn.Module):
         """
         ids, mask = self.pad(inputs, left=self.is_causal)
         _, encoder, decoder = self._parts
+        if self._is_fast():
+            return Memory(t5_encode(self._prepared.of(encoder), ids, mask), mask)
         if not self.is_causal:
             states = encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
             return Memory(states, mask)
@@ -150,9 +167,12 @@ class TextModel(nn.Module):
         )
 
     def begin(
-        self, memory: Memory, rows: Tensor, tokens: Tensor
+        self, memory: Memory, rows: Tensor, tokens: Tensor, *, lexicon: Tensor | None = None
     ) -> tuple[Decoding | T5Decoding, Tensor]:
         """Start decoding for N targets that begin with tokens [N, m].
+
+        Args:
+            lexicon: ids of the only tokens that will be fed, where they are known.
 
         Returns:
             the decoding, and hidden states [N, m + 1, d]: the first m predict tokens, the last
@@ -166,8 +186,11 @@ class TextModel(nn.Module):
             return decoding, torch.cat([first, decoding.advance(tokens)], dim=1)
         start = torch.full((len(rows), 1), self.config.decoder_start_token_id, device=tokens.device)
         tokens = torch.cat([start, tokens], dim=1)
-        if self.config.model_type in ("t5", "mt5") and not self.training:
-            fast = T5Decoding(self._parts[2], memory.states, memory.mask, rows)
+        if self._is_fast():
+            if lexicon is not None:
+                lexicon = torch.cat([lexicon, start[:1, 0]]).unique()
+            weights = self._prepared.of(self._parts[2])
+            fast = T5Decoding(weights, memory.states, memory.mask, rows, lexicon)
             return fast, fast.advance(tokens)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         decoding = Decoding(self, cache, memory.mask[rows], memory.states[rows], 0)
@@ -201,8 +224,12 @@ class Decoding:
         self.states = states
         self.done = done
 
-    def advance(self, tokens: Tensor) -> Tensor:
-        """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j."""
+    def advance(self, tokens: Tensor, *, last: bool = False) -> Tensor:
+        """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j.
+
+        Args:
+            last: only the last of them is wanted: [N, 1, d].
+        """
         if self.owner.is_causal:
             out = self.owner._prompted(self.cache, self.mask, tokens, self.done)
         else:
@@ -215,10 +242,23 @@ class Decoding:
                 use_cache=True,
             )
         self.done += tokens.shape[1]
-        return out.last_hidden_state
+        hidden: Tensor = out.last_hidden_state
+        return hidden[:, -1:] if last else hidden
 
-    def reorder(self, index: Tensor) -> None:
-        """Keep the targets `index` [N'], in that order, repeats allowed."""
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens of each target."""
+        cache = self.cache
+        if isinstance(cache, EncoderDecoderCache):
+            cache = cache.self_attention_cache
+        cache.crop(length - self.done)  # a negative number is what to take away
+        self.done = length
+
+    def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
+        """Keep the targets `index` [N'], in that order, repeats allowed.
+
+        Args:
+            texts: which texts are kept, where that is known; not needed here.
+        """
         if isinstance(self.cache, EncoderDecoderCache):
             updated = dict(self.cache.is_updated)
             self.cache = EncoderDecoderCache(

@@ -1,0 +1,196 @@
+"""The weights of a T5 stack, laid out for many small passes without gradient.
+
+A small model spends its time in the number of operations, not in their size. So where the weights
+are few they are copied once into fewer and ready products: queries, keys and values are one matrix,
+and the scale of each norm is part of the matrix behind it. A large model keeps its own modules: its
+products are long, and a copy would cost memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+LIGHT = 4_000_000  # weights of a stack up to which they are copied into ready products
+GROWTH = 64  # positions by which the table of position biases grows
+
+
+def _is_plain(modules: Sequence[Any]) -> bool:
+    """Whether these are linear maps with weights that may be used directly (no adapters)."""
+    return all(
+        type(module) is nn.Linear and module.bias is None and module.weight.dtype == torch.float32
+        for module in modules
+    )
+
+
+def scaled(hidden: Tensor, eps: float) -> Tensor:
+    """A T5 norm without its weight: hidden [..., d] over the root of its mean square."""
+    norm = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+    return hidden * torch.rsqrt(norm * norm / hidden.shape[-1] + eps)
+
+
+class Norm:
+    """A T5 norm."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.is_plain = module.weight.dtype == torch.float32
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        if not self.is_plain:
+            return self.module(hidden)  # type: ignore[no-any-return]
+        return scaled(hidden, self.module.variance_epsilon) * self.module.weight
+
+
+class Maps:
+    """Linear maps of one input, normed first if there is a norm.
+
+    Args:
+        modules: the maps. norm: the T5 norm before them. is_light: whether to copy them into one.
+    """
+
+    def __init__(self, modules: Sequence[Any], norm: Any = None, *, is_light: bool) -> None:
+        self.modules = modules
+        self.norm = None if norm is None else Norm(norm)
+        self.weight: Tensor | None = None
+        if is_light and _is_plain(modules):
+            self.weight = torch.cat([module.weight for module in modules])
+            if norm is not None:
+                self.weight = self.weight * norm.weight
+            self.eps = 0.0 if norm is None else norm.variance_epsilon
+            self.sizes = [len(module.weight) for module in modules]
+
+    def __call__(self, hidden: Tensor) -> Sequence[Tensor]:
+        if self.weight is None:
+            if self.norm is not None:
+                hidden = self.norm(hidden)
+            return [module(hidden) for module in self.modules]
+        if self.norm is not None:
+            hidden = scaled(hidden, self.eps)
+        mapped = linear(hidden, self.weight)
+        return [mapped] if len(self.sizes) == 1 else mapped.split(self.sizes, dim=-1)
+
+
+class Sum:
+    """residual + map(input), in one operation where the map is plain."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.weight = module.weight.t() if _is_plain([module]) else None
+
+    def __call__(self, residual: Tensor, hidden: Tensor) -> Tensor:
+        if self.weight is None:
+            mapped: Tensor = self.module(hidden)
+            return residual + mapped
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        return torch.addmm(residual.reshape(len(flat), -1), flat, self.weight).view(residual.shape)
+
+
+class FeedForward:
+    """The feed-forward part of a block, residual included."""
+
+    def __init__(self, layer: Any, *, is_light: bool) -> None:
+        self.layer = layer
+        dense = layer.DenseReluDense
+        gated = hasattr(dense, "wi_1")
+        inner = [dense.wi_0, dense.wi_1] if gated else [dense.wi]
+        self.is_light = is_light and _is_plain([*inner, dense.wo])
+        if self.is_light:
+            self.act = torch.relu_ if isinstance(dense.act, nn.ReLU) else dense.act
+            self.inner = Maps(inner, layer.layer_norm, is_light=True)
+            self.outer = Sum(dense.wo)
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        if not self.is_light:
+            return self.layer(hidden)  # type: ignore[no-any-return]
+        first, *gate = self.inner(hidden)
+        mixed = self.act(first)
+        return self.outer(hidden, mixed * gate[0] if gate else mixed)
+
+
+class Block:
+    """One block: what the self-attention, the cross-attention and the feed-forward part need."""
+
+    def __init__(self, block: Any, *, is_light: bool) -> None:
+        first, last = block.layer[0], block.layer[-1]
+        own = first.SelfAttention
+        self.self_in = Maps([own.q, own.k, own.v], first.layer_norm, is_light=is_light)
+        self.self_out = Sum(own.o)
+        if len(block.layer) == 3:
+            other = block.layer[1].EncDecAttention
+            self.cross_in = Maps([other.q], block.layer[1].layer_norm, is_light=is_light)
+            self.cross_memory = Maps([other.k, other.v], is_light=is_light)
+            self.cross_out = Sum(other.o)
+        self.feed_forward = FeedForward(last, is_light=is_light)
+
+
+class T5Weights:
+    """A T5 encoder or decoder, ready for passes without gradient.
+
+    Args:
+        stack: the encoder or decoder of a T5 or mT5 model.
+    """
+
+    @torch.no_grad()
+    def __init__(self, stack: Any) -> None:
+        first = stack.block[0].layer[0].SelfAttention
+        self.heads, self.size = first.n_heads, first.key_value_proj_dim
+        self.is_light = sum(p.numel() for p in stack.block.parameters()) <= LIGHT
+        self.embed = stack.embed_tokens
+        self.blocks = [Block(block, is_light=self.is_light) for block in stack.block]
+        self.final_norm = Norm(stack.final_layer_norm)
+        self._attention = first
+        self._bias: Tensor | None = None
+
+    def split(self, hidden: Tensor) -> Tensor:
+        """[N, T, heads * size] to [N, heads, T, size]."""
+        return hidden.view(*hidden.shape[:2], self.heads, self.size).transpose(1, 2)
+
+    def join(self, mixed: Tensor) -> Tensor:
+        """[N, heads, T, size] to [N, T, heads * size]."""
+        return mixed.transpose(1, 2).reshape(mixed.shape[0], mixed.shape[2], -1)
+
+    @torch.no_grad()
+    def position_bias(self, length: int) -> Tensor:
+        """[heads, L, L] with L >= length: bias of a query (row) towards a key (column).
+
+        In a decoder, later keys have the lowest number there is.
+        """
+        if self._bias is None or self._bias.shape[1] < length:
+            wanted = length + GROWTH
+            device = self._attention.relative_attention_bias.weight.device
+            bias = self._attention.compute_bias(wanted, wanted, device=device)[0]
+            if self._attention.is_decoder:
+                future = torch.ones((wanted, wanted), dtype=torch.bool, device=device).triu(1)
+                bias = bias.masked_fill(future, torch.finfo(bias.dtype).min)
+            self._bias = bias.contiguous()
+        return self._bias
+
+
+class Prepared:
+    """The T5Weights of a model's stacks, made anew whenever a weight has changed.
+
+    >>> Prepared().clear()
+    """
+
+    def __init__(self) -> None:
+        self._ready: dict[int, tuple[object, T5Weights]] = {}
+
+    def of(self, stack: Any) -> T5Weights:
+        """The weights of a stack as they are now."""
+        # every optimizer and every load counts a tensor's version up
+        now = tuple((p.data_ptr(), p._version, p.dtype) for p in stack.parameters())
+        known = self._ready.get(id(stack))
+        if known is None or known[0] != now:
+            with torch.inference_mode(False):  # what is kept must outlive the mode
+                known = (now, T5Weights(stack))
+            self._ready[id(stack)] = known
+        return known[1]
+
+    def clear(self) -> None:
+        """Forget all; before weights change in a way that cannot be seen from outside."""
+        self._ready.clear()
