@@ -1,440 +1,474 @@
 """groot's label search beside transformers' generate and CTranslate2, in one process.
 
-    python benchmarks/search.py --quick                  # a minute, coarse
-    python benchmarks/search.py --model runs/first       # a trained model for the embedded shape
-    python benchmarks/search.py --only embedded --k 5 --no-ctranslate2
+    python benchmarks/search.py --model mit_restaurant=runs/bench/mit_restaurant-seed-1
+    python benchmarks/search.py --quick --only embedded --data mit_restaurant --k 5
 
-Every comparison runs on one thread. CTranslate2 takes part where it is installed.
+Measures throughput, latency, peak memory, agreement, what proofs cost, and number formats; writes
+numbers to --json and tables to --page. CTranslate2 takes part where it is installed
+(pip install 'groot-nlp[ctranslate2]').
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import importlib.util
 import itertools
 import logging
 import math
+import statistics
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from side_by_side import Rates, alternate, machine, measure_rates, write_json
+from contenders import (
+    SHAPES,
+    Texts,
+    by_length,
+    floor,
+    generate,
+    make_shape,
+    ready,
+    search,
+    translate,
+    translate_legal,
+    translator,
+)
+from side_by_side import (
+    Rates,
+    Timings,
+    alternate,
+    machine,
+    machine_line,
+    measure_rates,
+    table,
+    write_json,
+    write_section,
+)
 
-from groot.config import Config
 from groot.data import read_examples
-from groot.labeler import Labeler, load
-from groot.models.text_model import TextModel
-from groot.search.label_search import Found, label_search
-from groot.training.start import make_labeler
+from groot.labeler import load
+from groot.labels.grammar import Normalise
 from groot.types import Example
 
-SHAPES = ("embedded", "t5-small", "mt5-small")
 DATA = ("mit_restaurant", "snips")
 GROOT = "groot"
 PLAIN = "generate"
 CONSTRAINED = "generate, constrained"
 CTRANSLATE2 = "CTranslate2"
-
-
-# ---------------------------------------------------------------- the models
-def make_shape(shape: str, train: Sequence[Example]) -> Labeler:
-    """A labeler of a shape with random weights; its tokenizer is trained on the texts."""
-    labeler = make_labeler(Config(), train)
-    if shape == "embedded":
-        return labeler
-    tokenizer = labeler.model.tokenizer
-    common: dict[str, Any] = {
-        "d_model": 512,
-        "d_kv": 64,
-        "dropout_rate": 0.0,
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "decoder_start_token_id": tokenizer.pad_token_id,
-    }
-    torch.manual_seed(1)
-    model: Any
-    if shape == "t5-small":
-        model = transformers.T5ForConditionalGeneration(
-            transformers.T5Config(vocab_size=32_128, d_ff=2048, num_layers=6, num_heads=8, **common)
-        )
-    else:
-        model = transformers.MT5ForConditionalGeneration(
-            transformers.MT5Config(
-                vocab_size=250_112,
-                d_ff=1024,
-                num_layers=8,
-                num_heads=6,
-                feed_forward_proj="gated-gelu",
-                tie_word_embeddings=False,
-                **common,
-            )
-        )
-    return labeler.with_model(TextModel(model.eval(), tokenizer))
-
-
-# ------------------------------------------------------------ the contenders
-@dataclass(frozen=True)
-class Texts:
-    """Texts ready for every contender.
-
-    Args:
-        labeler: the model with its grammar.
-        examples: the texts, in the order given.
-        inputs: token ids of each.
-        n_slots: decisions of each.
-        n_tokens: length of each target in tokens, end included.
-    """
-
-    labeler: Labeler
-    examples: tuple[Example, ...]
-    inputs: tuple[tuple[int, ...], ...]
-    n_slots: tuple[int, ...]
-    n_tokens: tuple[int, ...]
-
-    def part(self, places: Sequence[int]) -> Texts:
-        """Some of them."""
-        rows = ([of[i] for i in places] for of in (self.examples, self.inputs, self.n_slots))
-        examples, inputs, slots = map(tuple, rows)
-        return Texts(self.labeler, examples, inputs, slots, tuple(self.n_tokens[i] for i in places))
-
-
-def ready(labeler: Labeler, examples: Sequence[Example]) -> Texts:
-    """Encode texts for a labeler; labels are tokens of their own, so the lengths are known."""
-    codec, form = labeler.codec, labeler.form
-    assert codec.grammar.one_token_symbols
-    slots = tuple(form.slots(example) for example in examples)
-    return Texts(
-        labeler,
-        tuple(examples),
-        tuple(tuple(codec.input_ids(example)) for example in examples),
-        slots,
-        tuple(n + sum(map(len, codec.glue_ids(n))) for n in slots),
-    )
-
-
-def by_length(texts: Texts, batch_size: int) -> list[Texts]:
-    """Batches of similar length, for all contenders alike; ordinary use would not sort."""
-    order = sorted(range(len(texts.inputs)), key=lambda i: (texts.n_slots[i], len(texts.inputs[i])))
-    return [texts.part(order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
-
-
-def search(texts: Texts, k: int, *, batch_size: int = 64, **settings: Any) -> list[Found]:
-    """groot: width k and no second search, so that as many prefixes are kept as generate keeps."""
-    settings = {"width": k, "max_width": k, **settings}
-    labeler = texts.labeler
-    return label_search(
-        labeler.model,
-        labeler.codec,
-        texts.inputs,
-        texts.n_slots,
-        k=k,
-        batch_size=batch_size,
-        **settings,
-    )
-
-
-@torch.no_grad()
-def generate(
-    batch: Texts,
-    k: int,
-    *,
-    is_constrained: bool,
-    ends_itself: bool = False,
-    with_log_p: bool = False,
-) -> tuple[list[list[list[int]]], list[list[float]]]:
-    """transformers: k targets of each text of a batch in tokens, and their log_p if asked for.
-
-    Args:
-        is_constrained: by the grammar. Otherwise the model writes what it likes, for as many
-            tokens as the longest target of the batch has.
-        ends_itself: an unconstrained model ends its targets; one with random weights would not, or
-            anywhere, and is kept from it.
-    """
-    model: Any = batch.labeler.model.model
-    ids, mask = batch.labeler.model.pad(batch.inputs)
-    settings: dict[str, Any] = {"max_new_tokens": max(batch.n_tokens), "do_sample": False}
-    if is_constrained:
-        settings["prefix_allowed_tokens_fn"] = allowed_tokens(batch)
-    elif not ends_itself:
-        settings["min_new_tokens"] = max(batch.n_tokens)
-    if k > 1:
-        settings |= {"length_penalty": 0.0, "early_stopping": "never"}
-    out = model.generate(
-        input_ids=ids,
-        attention_mask=mask.long(),
-        num_beams=k,
-        num_return_sequences=k,
-        return_dict_in_generate=True,
-        output_scores=with_log_p,  # keeps every step's scores, so not where memory is measured
-        **settings,
-    )
-    rows = [until(row[1:], batch.labeler.model.end_id) for row in out.sequences.tolist()]
-    scores = out.sequences_scores.tolist() if with_log_p and k > 1 else [math.nan] * len(rows)
-    starts = range(0, len(rows), k)
-    return [rows[i : i + k] for i in starts], [scores[i : i + k] for i in starts]
-
-
-def until(row: list[int], end: int) -> list[int]:
-    """A row up to its end token, that included."""
-    return row[: row.index(end) + 1] if end in row else row
-
-
-def allowed_tokens(batch: Texts) -> Callable[[int, torch.Tensor], list[int]]:
-    """The grammar as generate's prefix_allowed_tokens_fn; constant time per call.
-
-    A target is glue, choice, glue, choice, ...; the state behind a choice follows from its token.
-    """
-    codec, end = batch.labeler.codec, [batch.labeler.model.end_id]
-    grammar = codec.grammar
-    after = {
-        token: state
-        for tokens, states in zip(grammar.tokens, grammar.next_states, strict=True)
-        for token, state in zip(tokens, states, strict=True)
-    }
-    legal = [list(tokens) for tokens in grammar.tokens]
-    # per text and place: a forced token, or where the choice before this one stands (0: none)
-    plans: list[list[list[int] | int]] = []
-    for n in batch.n_slots:
-        plan: list[list[int] | int] = []
-        last = 0
-        for slot, glue in enumerate(codec.glue_ids(n)):
-            plan += [[token] for token in glue]
-            if slot < n:
-                plan.append(last)
-                last = len(plan)  # place in the row, whose first token is the decoder's start
-        plans.append(plan)
-
-    def allowed(text: int, row: torch.Tensor) -> list[int]:
-        place = len(row) - 1
-        if place >= len(plans[text]):
-            return end
-        here = plans[text][place]
-        if isinstance(here, list):
-            return here
-        return legal[after[int(row[here])]] if here else legal[0]
-
-    return allowed
-
-
-class Translator:
-    """CTranslate2 with the same weights, converted on the spot."""
-
-    def __init__(self, labeler: Labeler, folder: Path, *, compute_type: str = "float32") -> None:
-        import ctranslate2
-        from ctranslate2.converters import TransformersConverter
-
-        source = folder / "transformers"
-        if not source.is_dir():
-            labeler.model.model.save_pretrained(source)
-            labeler.model.tokenizer.save_pretrained(source)
-            TransformersConverter(str(source)).convert(str(folder / "converted"))
-        self.tokenizer = labeler.model.tokenizer
-        self.translator = ctranslate2.Translator(
-            str(folder / "converted"),
-            device="cpu",
-            compute_type=compute_type,
-            inter_threads=1,
-            intra_threads=torch.get_num_threads(),
-        )
-
-    def __call__(self, batch: Texts, k: int, *, ends_itself: bool = False) -> list[list[list[str]]]:
-        """The k targets of each text of a batch, as tokens; lengths as for plain generate."""
-        sources = [self.tokenizer.convert_ids_to_tokens(list(ids)) for ids in batch.inputs]
-        longest = max(batch.n_tokens)
-        found = self.translator.translate_batch(
-            sources,
-            beam_size=k,
-            num_hypotheses=k,
-            length_penalty=0,
-            max_decoding_length=longest,
-            min_decoding_length=1 if ends_itself else longest,
-            max_batch_size=0,
-        )
-        return [one.hypotheses for one in found]
-
-
-# -------------------------------------------------------------- the floor
-def floor(texts: Texts, k: int, rates: Rates) -> dict[str, float]:
-    """The least that label search must compute and move, and how long that takes at the rates.
-
-    Counted: the encoder over real input tokens, cross-attention keys and values once per text, per
-    slot the kept prefixes (never more than there are legal ones), two tokens each (the choice and
-    the sentinel behind it), attention over what is there, logits of the allowed tokens only.
-    Bytes: each weight that is used once per pass over a batch, keys and values once per step.
-    """
-    config = texts.labeler.model.config
-    inner = config.num_heads * config.d_kv
-    gates = 2 if config.is_gated_act else 1
-    d, ff = config.d_model, config.d_ff
-    projections = 4 * d * inner  # q, k, v, o
-    feed_forward = (gates + 1) * d * ff
-    choices = texts.labeler.codec.is_allowed
-    operations = moved = 0.0
-    encoder_weights = config.num_layers * (projections + feed_forward)
-    step_weights = config.num_decoder_layers * (projections + 2 * d * inner + feed_forward)
-    for batch in by_length(texts, 64):
-        moved += 4 * (encoder_weights + 2 * config.num_decoder_layers * d * inner)
-        moved += 4 * step_weights * max(batch.n_slots)
-        for ids, n in zip(batch.inputs, batch.n_slots, strict=True):
-            s = len(ids)
-            operations += 2 * s * encoder_weights + 4 * config.num_layers * s * s * inner
-            operations += 4 * config.num_decoder_layers * s * d * inner
-            for slot, rows in zip(range(n), kept_prefixes(texts, k), strict=False):
-                tokens = rows if slot == 0 else 2 * rows
-                past = 2 * slot + 1
-                operations += 2 * tokens * step_weights
-                operations += 4 * config.num_decoder_layers * tokens * (past + s) * inner
-                operations += 2 * rows * d * choices.shape[1]
-                moved += 8 * config.num_decoder_layers * inner * (rows * past + s)
-    return {
-        "operations": operations,
-        "bytes": moved,
-        "seconds": rates.seconds(operations, moved),
-    }
-
-
-def kept_prefixes(texts: Texts, k: int) -> Iterator[int]:
-    """How many prefixes are kept before each slot: 1, then at most k of the legal ones."""
-    grammar = texts.labeler.codec.grammar
-    per_state = {0: 1}
-    while True:
-        yield min(k, sum(per_state.values()))
-        following: dict[int, int] = {}
-        for state, count in per_state.items():
-            for after in grammar.next_states[state]:
-                following[after] = min(k, following.get(after, 0) + count)
-        per_state = following
-
-
-# ---------------------------------------------------------- the comparisons
-@dataclass(frozen=True)
-class Bench:
-    """One shape on one data set, with its contenders."""
-
-    shape: str
-    data: str
-    texts: Texts
-    is_trained: bool
-    translator: Translator | None
-
-    def contenders(self, batches: Sequence[Texts], k: int) -> dict[str, Callable[[], object]]:
-        """What is timed: each runs over all batches."""
-
-        def over(run: Callable[[Texts], object]) -> Callable[[], object]:
-            return lambda: [run(batch) for batch in batches]
-
-        ends = self.is_trained
-        found = {
-            GROOT: over(lambda batch: search(batch, k)),
-            PLAIN: over(lambda batch: generate(batch, k, is_constrained=False, ends_itself=ends)),
-            CONSTRAINED: over(lambda batch: generate(batch, k, is_constrained=True)),
-        }
-        if self.translator is not None:
-            translate = self.translator
-            found[CTRANSLATE2] = over(lambda batch: translate(batch, k, ends_itself=ends))
-        return found
+CTRANSLATE2_LEGAL = "CTranslate2, constrained"
+NAMES = (GROOT, PLAIN, CONSTRAINED, CTRANSLATE2, CTRANSLATE2_LEGAL)
+BATCH = 64
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured for a shape: texts of batch 64, rounds, seconds; texts one by one."""
+    """How much is measured of a shape.
 
-    texts: dict[int, int]
+    Args:
+        data: the data sets whose texts are taken.
+        texts: by k, texts in batches of at most 64.
+        rounds: at most. budget_s: of processor time for one comparison, see `alternate`.
+        singles: texts one by one, for latency.
+        agree: by k, texts whose lists are compared with constrained generate's.
+        formats: texts for the number formats.
+    """
+
+    data: tuple[tuple[str, ...], ...]
+    texts: Mapping[int, int]
     rounds: int
     budget_s: float
     singles: int
+    agree: Mapping[int, int]
+    formats: int
 
 
-EFFORT = {
-    "embedded": Effort({1: 256, 5: 256, 16: 256}, 7, 15.0, 24),
-    "t5-small": Effort({1: 128, 5: 64, 16: 64}, 3, 30.0, 6),
-    "mt5-small": Effort({1: 64, 5: 64, 16: 64}, 1, 30.0, 3),
+APART, TOGETHER = tuple((name,) for name in DATA), (DATA,)
+EFFORTS: dict[str, dict[str, Effort]] = {
+    "quick": {
+        "embedded": Effort(APART, {1: 64, 5: 64, 16: 16}, 2, 4.0, 4, {5: 32, 16: 8}, 64),
+        "t5-small": Effort(TOGETHER, {1: 16, 5: 8, 16: 4}, 1, 0.0, 2, {5: 4}, 16),
+        "mt5-small": Effort(TOGETHER, {1: 8, 5: 4, 16: 2}, 1, 0.0, 1, {}, 8),
+    },
+    "standard": {
+        "embedded": Effort(APART, {1: 128, 5: 128, 16: 64}, 5, 12.0, 16, {5: 256, 16: 64}, 256),
+        "t5-small": Effort(TOGETHER, {1: 64, 5: 64, 16: 16}, 3, 20.0, 5, {5: 16}, 64),
+        "mt5-small": Effort(TOGETHER, {1: 64, 5: 24, 16: 8}, 1, 0.0, 3, {5: 4}, 64),
+    },
+    "full": {
+        "embedded": Effort(APART, {1: 512, 5: 512, 16: 256}, 9, 60.0, 50, {5: 700, 16: 256}, 512),
+        "t5-small": Effort(APART, {1: 64, 5: 64, 16: 64}, 3, 120.0, 20, {5: 64, 16: 16}, 64),
+        "mt5-small": Effort(APART, {1: 64, 5: 64, 16: 64}, 1, 0.0, 5, {5: 16}, 64),
+    },
 }
-QUICK = {
-    "embedded": Effort({1: 64, 5: 64, 16: 64}, 3, 3.0, 6),
-    "t5-small": Effort({1: 16, 5: 16, 16: 16}, 1, 5.0, 2),
-    "mt5-small": Effort({1: 8, 5: 8, 16: 8}, 1, 5.0, 1),
-}
 
 
-def throughput(bench: Bench, k: int, effort: Effort, rates: Rates) -> dict[str, Any]:
-    """Texts per second in batches of 64."""
-    texts = bench.texts.part(range(effort.texts.get(k, 64)))
-    batches = by_length(texts, 64)
+# ---------------------------------------------------------------- speed and memory
+def contenders(
+    batches: Sequence[Texts], k: int, model: Any | None
+) -> dict[str, Callable[[], object]]:
+    """What is timed: each runs over all batches."""
+    ways: dict[str, Callable[[Texts, int], object]] = {
+        GROOT: search,
+        PLAIN: partial(generate, is_constrained=False),
+        CONSTRAINED: partial(generate, is_constrained=True),
+    }
+    if model is not None:
+        ways[CTRANSLATE2] = partial(translate, model)
+        ways[CTRANSLATE2_LEGAL] = partial(translate_legal, model)
+
+    def over(way: Callable[[Texts, int], object]) -> Callable[[], object]:
+        return lambda: [way(batch, k) for batch in batches]
+
+    return {name: over(way) for name, way in ways.items()}
+
+
+def throughput(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple[Texts, Timings]:
+    """Batches of 64: the texts that were labelled, and the times for all of them."""
+    part = spread(texts, effort.texts.get(k, min(effort.texts.values())))
+    few = part.part(range(min(2, len(part.inputs))))
     timings = alternate(
-        bench.contenders(batches, k),
+        contenders(by_length(part, BATCH), k, model),
         rounds=effort.rounds,
         budget_s=effort.budget_s,
-        warm_up=lambda: search(texts.part(range(2)), k),
+        warm_up=lambda: [run() for run in contenders([few], k, model).values()],
     )
+    return part, timings
+
+
+def latency(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple[Texts, Timings]:
+    """One text at a time; each text is a round, and the order turns from text to text."""
+    part = spread(texts, effort.singles)
+    all_rounds = Timings(*({name: [] for name in contenders([], k, model)} for _ in range(3)))
+    for place in range(len(part.inputs)):
+        runs = contenders([part.part([place])], k, model)
+        names = list(runs)
+        turn = place % len(names)
+        once = alternate(
+            {name: runs[name] for name in (*names[turn:], *names[:turn])}, rounds=1, budget_s=0.0
+        )
+        for name in names:
+            all_rounds.seconds[name] += once.seconds[name]
+            all_rounds.elapsed[name] += once.elapsed[name]
+            all_rounds.memory[name] += once.memory[name]
+    return part, all_rounds
+
+
+def speed_row(
+    kind: str, shape: str, data: str, k: int, part: Texts, timings: Timings, rates: Rates
+) -> dict[str, Any]:
+    """One comparison as plain data."""
+    found = timings.as_json(GROOT)
+    if kind == "throughput":
+        least = floor(part, k, rates)
+    else:
+        singles = [floor(part.part([i]), k, rates) for i in range(len(part.inputs))]
+        least = {name: statistics.median(one[name] for one in singles) for name in singles[0]}
     return {
-        "kind": "throughput",
-        "shape": bench.shape,
-        "data": bench.data,
+        "kind": kind,
+        "shape": shape,
+        "data": data,
         "k": k,
-        "texts": len(texts.inputs),
-        "floor": floor(texts, k, rates),
-        **timings.as_json(GROOT),
+        "texts": len(part.inputs),
+        "batch": min(BATCH, len(part.inputs)) if kind == "throughput" else 1,
+        "times_floor": found[GROOT]["seconds"] / least["seconds"],
+        "floor": least,
+        **found,
     }
 
 
-def latency(bench: Bench, k: int, effort: Effort, rates: Rates) -> dict[str, Any]:
-    """Seconds per text, one text at a time; a round is one text."""
-    singles = [bench.texts.part([i]) for i in range(effort.singles)]
-    turn = itertools.cycle(range(len(singles)))
-    current: list[Texts] = []
+# ---------------------------------------------------------------- agreement
+def agreement(texts: Texts, k: int, normalise: Normalise) -> dict[str, int]:
+    """groot's top k at width k beside constrained generate's, text by text.
 
-    def run(name: str) -> Callable[[], object]:
-        return lambda: bench.contenders(current, k)[name]()
+    A list that groot certifies is the true top k; generate's is too where it is the same. Where
+    they differ, the first rank at which the log_p do says whose is higher; within 1e-4 nats they
+    tie (two targets of one log_p, in either order).
+    """
+    counts: Counter[str] = Counter()
+    for batch in by_length(texts, BATCH):
+        ours = search(batch, k, normalise=normalise)
+        written, scores = generate(
+            batch,
+            k,
+            is_constrained=True,
+            with_log_p=True,
+            renormalize_logits=normalise == "allowed",
+        )
+        codec = batch.labeler.codec
+        for place, one in enumerate(ours):
+            example = batch.examples[place]
+            targets = [list(codec.encode_path(example, path).tokens) for path in one.paths]
+            theirs = [
+                (row, score)
+                for row, score in zip(written[place], scores[place], strict=True)
+                if score > -1e8 and row[-1] == batch.labeler.model.end_id
+            ][: len(targets)]
+            kind = "certified" if one.exact else "not certified"
+            counts[kind] += 1
+            if targets == [row for row, _ in theirs]:
+                counts[f"{kind}: equal"] += 1
+                continue
+            gaps = [mine - score for mine, (_, score) in zip(one.log_p, theirs, strict=False)]
+            gap = next((gap for gap in gaps if abs(gap) > 1e-4), 0.0)
+            if len(theirs) < len(targets):
+                gap = gap or math.inf
+            whose = "tie" if gap == 0 else "groot higher" if gap > 0 else "generate higher"
+            counts[f"{kind}: {whose}"] += 1
+    return dict(counts)
 
-    names = list(bench.contenders(singles[:1], k))
-    seconds = None
-    for _ in singles:
-        current[:] = [singles[next(turn)]]
-        once = alternate({name: run(name) for name in names}, rounds=1, budget_s=0.0)
-        names = [*names[1:], names[0]]
-        if seconds is None:
-            seconds = once
-        else:
-            for name in names:
-                seconds.seconds[name] += once.seconds[name]
-                seconds.elapsed[name] += once.elapsed[name]
-                seconds.memory[name] += once.memory[name]
-    assert seconds is not None
-    floors = [floor(one, k, rates) for one in singles]
+
+# ---------------------------------------------------------------- proofs
+WIDTHS = (5, 10, 20, 40, 160)
+
+
+def proofs(texts: Texts, k: int, effort: Effort) -> dict[str, Any]:
+    """Share of texts whose top k is proven at each width, and what each costs beside width k."""
+    runs: dict[str, Callable[[], object]] = {
+        f"width {width}": partial(search, texts, k, width=width, max_width=width)
+        for width in sorted({k, *(width for width in WIDTHS if width > k)})
+    }
+    runs["until proven"] = partial(search, texts, k, width=None, max_width=256)
+    timings = alternate(runs, rounds=effort.rounds, budget_s=3 * effort.budget_s)
+    base = f"width {k}"
+    found: dict[str, Any] = {"k": k, "texts": len(texts.inputs), "ways": {}}
+    for name, run in runs.items():
+        results: Any = run()
+        share = sum(one.exact for one in results) / len(results)
+        found["ways"][name] = {"proven": share, "cost": timings.ratio(name, base)}
+    return found
+
+
+# ---------------------------------------------------------------- number formats
+def formats(texts: Texts, k: int, effort: Effort) -> dict[str, Any]:
+    """float32 beside bfloat16 and int8, as times float32 takes, and the share of equal top 1.
+
+    int8 is torch's dynamic quantization, which there is for whole modules only: the encoder's.
+    """
+    part = spread(texts, effort.formats)
+    labeler = part.labeler
+    half = labeler.with_model(
+        type(labeler.model)(copy.deepcopy(labeler.model.model).bfloat16(), labeler.model.tokenizer)
+    )
+    inputs = [labeler.model.pad(batch.inputs) for batch in by_length(part, BATCH)]
+    encoder = labeler.model.model.encoder
+    byte = torch.ao.quantization.quantize_dynamic(
+        copy.deepcopy(encoder), {torch.nn.Linear}, dtype=torch.qint8
+    )
+
+    def encode(which: Any) -> Callable[[], object]:
+        @torch.no_grad()
+        def run() -> None:
+            for ids, mask in inputs:
+                which(input_ids=ids, attention_mask=mask.long())
+
+        return run
+
+    other = ready(half, part.examples)
+    whole = alternate(
+        {"float32": partial(search, part, k), "bfloat16": partial(search, other, k)},
+        rounds=max(3, effort.rounds),
+        budget_s=effort.budget_s,
+        warm_up=partial(search, other.part([0]), k),
+    )
+    half_encoder = half.model.model.encoder
+    encoders = alternate(
+        {
+            "float32": encode(encoder),
+            "bfloat16": encode(half_encoder),
+            "int8": encode(byte),
+        },
+        rounds=max(3, effort.rounds),
+        budget_s=effort.budget_s,
+        warm_up=lambda: [encode(one)() for one in (half_encoder, byte)],
+    )
+    tops = [[one.paths[0] for one in search(of, k)] for of in (part, other)]
     return {
-        "kind": "latency",
-        "shape": bench.shape,
-        "data": bench.data,
         "k": k,
-        "texts": len(singles),
-        "floor": {key: sum(one[key] for one in floors) / len(floors) for key in floors[0]},
-        **seconds.as_json(GROOT),
+        "texts": len(part.inputs),
+        "search, bfloat16": whole.ratio("float32", "bfloat16"),
+        "encoder, bfloat16": encoders.ratio("float32", "bfloat16"),
+        "encoder, int8": encoders.ratio("float32", "int8"),
+        "same top 1, bfloat16": sum(map(tuple.__eq__, *tops)) / len(part.inputs),
     }
 
 
-def show(row: dict[str, Any]) -> str:
-    """One row for the terminal."""
-    cells = [f"{row['kind']:10} {row['shape']:9} {row['data']:14} k={row['k']:<2}"]
-    for name in (GROOT, PLAIN, CONSTRAINED, CTRANSLATE2):
-        if name in row:
-            found = row[name]
-            each = found["seconds"] / (row["texts"] if row["kind"] == "throughput" else 1)
-            cells.append(
-                f"{name} {1e3 * each:.2f} ms/text x{found['ratio']:.2f} {found['peak_mib']:.0f} MiB"
-            )
-    groot = row[GROOT]["seconds"]
-    cells.append(f"floor: groot is x{groot / row['floor']['seconds']:.1f} ({row['rounds']} rounds)")
-    return "; ".join(cells)
+# ---------------------------------------------------------------- the page
+def cell(row: Mapping[str, Any], name: str) -> str:
+    """How many times longer a contender took, and the range over the rounds."""
+    if name not in row:
+        return "-"
+    low, high = row[name]["ratio_range"]
+    shown = f"**{row[name]['ratio']:.1f}**"
+    return shown if row["rounds"] == 1 else f"{shown} ({low:.1f} to {high:.1f})"
 
 
+def memory_cell(row: Mapping[str, Any], name: str) -> str:
+    """MiB that a contender needed beside the model."""
+    found = row.get(name, {}).get("peak_mib")
+    return "-" if found is None else f"{found:.0f}"
+
+
+def page_text(report: Mapping[str, Any], command: str) -> str:
+    """The section of docs/benchmarks.md."""
+    rates = report["rates"]
+    others = NAMES[1:]
+    speed = {
+        kind: [row for row in report["speed"] if row["kind"] == kind]
+        for kind in ("throughput", "latency")
+    }
+    parts = [
+        "## Label search",
+        f"```\n{command}\n```",
+        machine_line(report["machine"]),
+        f"Measured in the same run: {rates['gflops']:.0f} GFLOP/s (float32 products of 1,024 x"
+        f" 1,024), {rates['gbytes']:.1f} GB/s (copying, read and write counted).",
+        NOTES,
+        "### Throughput",
+        "Batches of at most 64 texts of similar length. The numbers say how many times longer the"
+        " others take than groot: the median over the rounds, and the range.",
+        speed_table(speed["throughput"], others, "texts/s"),
+        "### Latency",
+        "One text at a time; each text is a round.",
+        speed_table(speed["latency"], others, "ms"),
+        "### Peak memory",
+        "MiB on top of the loaded model, at its peak in the runs of the throughput table.",
+        table(
+            ["shape", "data", "k", "batch", *NAMES],
+            [
+                [row["shape"], row["data"], row["k"], row["batch"]]
+                + [memory_cell(row, name) for name in NAMES]
+                for row in speed["throughput"]
+            ],
+        ),
+    ]
+    if report["agreement"]:
+        parts += ["### Agreement with generate", AGREEMENT_NOTES, agreement_table(report)]
+    if report["proofs"]:
+        parts += ["### What proofs cost", PROOF_NOTES, *map(proof_table, report["proofs"])]
+    if report["formats"]:
+        parts += ["### bfloat16 and int8", FORMAT_NOTES, format_table(report)]
+    return "\n\n".join(parts)
+
+
+NOTES = """\
+All on one thread, in one process, in alternation: every round runs all contenders, each round
+starting with another one. Times are processor time of the process, so that they hold on a machine
+that does other things too. The weights of the t5-small (vocabulary 32,128) and mt5-small (250,112)
+shapes are random, as are those of the embedded default where no trained model is named; their
+tokenizer is that of the embedded default.
+
+- *groot*: `label_search` at width k, normalised over the allowed tokens, without a second, wider
+  search. What proofs cost on top is in its own table.
+- *generate*: `model.generate(num_beams=k, num_return_sequences=k, length_penalty=0,
+  early_stopping="never")` of transformers with nothing that forces a legal output. Models with
+  random weights do not end by themselves; each output has exactly as many tokens as the longest
+  target of its batch.
+- *generate, constrained*: the same with the grammar as `prefix_allowed_tokens_fn`, constant time
+  per call. It ends where the grammar does.
+- *CTranslate2*: beams of the same width on the same weights in float32, no grammar, as many tokens
+  as generate. *CTranslate2, constrained*: held to the grammar by a vocabulary map and suppressed
+  sequences, as `groot export` writes it; it then searches what groot searches, without a proof.
+- *x floor*: groot's time beside the least that the search must take at the measured rates: the
+  encoder, cross-attention keys and values once per text, two tokens per kept prefix and slot,
+  logits of the allowed tokens only; or moving the weights once per step, if that takes longer."""
+
+AGREEMENT_NOTES = """\
+groot's lists at width k beside constrained generate's with k beams, for both normalisations: over
+the vocabulary as generate has it, and over the allowed tokens (generate with
+`renormalize_logits=True`). A list that groot certifies is proven to be the true top k. Over the
+vocabulary a certificate is rare for models of groot: they never learnt to write what is forced, so
+every sentinel costs some nats, and the bound of a short prefix says little. The last columns say
+whose log_p is higher at the first rank where they differ by more than 0.0001 nats."""
+
+PROOF_NOTES = """\
+Share of texts whose top k is proven by one search at a width, and its time beside width k. "Until
+proven" is what `groot evaluate` does: width 2k, then four times wider for the texts that lack a
+proof, up to 256."""
+
+FORMAT_NOTES = """\
+How many times faster than float32 (below 1: slower), k = 5. int8 is torch's dynamic quantization,
+which torch has deprecated and offers for whole modules: the encoder's. For CTranslate2's int8, see
+`groot export`."""
+
+
+def speed_table(rows: Sequence[Mapping[str, Any]], others: Sequence[str], unit: str) -> str:
+    """Throughput or latency."""
+
+    def own(row: Mapping[str, Any]) -> str:
+        seconds = row[GROOT]["seconds"]
+        return f"{row['texts'] / seconds:,.0f}" if unit == "texts/s" else f"{1e3 * seconds:.1f}"
+
+    head = ["shape", "data", "k", "texts", "rounds", f"groot, {unit}", *others, "x floor"]
+    return table(
+        head,
+        [
+            [row["shape"], row["data"], row["k"], row["texts"], row["rounds"], own(row)]
+            + [cell(row, name) for name in others]
+            + [f"{row['times_floor']:.1f}"]
+            for row in rows
+        ],
+    )
+
+
+def agreement_table(report: Mapping[str, Any]) -> str:
+    """Counts of texts."""
+    names = [
+        f"{kind}{what}"
+        for kind in ("certified", "not certified")
+        for what in ("", ": equal", ": tie", ": groot higher", ": generate higher")
+    ]
+    return table(
+        ["shape", "data", "k", "over", *names],
+        [
+            [row["shape"], row["data"], row["k"], row["over"]]
+            + [row["counts"].get(name, 0) for name in names]
+            for row in report["agreement"]
+        ],
+    )
+
+
+def proof_table(row: Mapping[str, Any]) -> str:
+    """One trained model."""
+    ways = row["ways"]
+    return f"{row['model']}, {row['data']}, k = {row['k']}, {row['texts']} texts:\n\n" + table(
+        ["", *ways],
+        [
+            ["proven", *(f"{100 * way['proven']:.1f} %" for way in ways.values())],
+            ["time", *(f"{way['cost']:.2f}" for way in ways.values())],
+        ],
+    )
+
+
+def format_table(report: Mapping[str, Any]) -> str:
+    """Number formats."""
+    names = ["search, bfloat16", "encoder, bfloat16", "encoder, int8"]
+    return table(
+        ["shape", "data", "texts", *names, "same top 1, bfloat16"],
+        [
+            [
+                row["shape"],
+                row["data"],
+                row["texts"],
+                *(f"{row[name]:.2f}" for name in names),
+                f"{100 * row['same top 1, bfloat16']:.1f} %",
+            ]
+            for row in report["formats"]
+        ],
+    )
+
+
+# ---------------------------------------------------------------- the command
 @contextmanager
 def one_thread() -> Iterator[None]:
     """All libraries on one thread, no chatter."""
@@ -446,47 +480,141 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def main() -> None:
-    """Measure, print as it goes, write JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", type=Path, help="a trained folder for the embedded shape")
+def spread(texts: Texts, count: int) -> Texts:
+    """`count` of the texts, evenly spread."""
+    n = len(texts.inputs)
+    return texts.part([i * n // count for i in range(count)]) if count < n else texts
+
+
+def read(data: Sequence[str], split: str) -> list[Example]:
+    """Examples of some data sets, one after the other."""
+    return [one for name in data for one in read_examples(name, split=split).examples if one.words]
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """The data set and the folder in "mit_restaurant=runs/first"."""
+    name, _, folder = text.partition("=")
+    if name not in DATA or not folder:
+        raise argparse.ArgumentTypeError(f"want DATA=DIR, with DATA one of {', '.join(DATA)}")
+    return name, Path(folder)
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model",
+        type=named_folder,
+        nargs="+",
+        default=[],
+        metavar="DATA=DIR",
+        help="trained models for the embedded shape, by the data set whose texts they label",
+    )
+    parser.add_argument(
+        "--proof",
+        type=named_folder,
+        nargs="+",
+        default=[],
+        metavar="DATA=DIR",
+        help="more trained models, for the table of proofs",
+    )
     parser.add_argument("--only", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--k", nargs="+", type=int, default=[1, 5, 16])
-    parser.add_argument("--quick", action="store_true", help="few texts, few rounds")
-    parser.add_argument("--no-ctranslate2", action="store_true")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument("--quick", dest="effort", action="store_const", const="quick")
+    effort.add_argument("--full", dest="effort", action="store_const", const="full")
+    parser.add_argument("--speed-only", action="store_true", help="leave the other tables out")
     parser.add_argument("--json", type=Path, default=Path("runs/bench/search.json"))
-    given = parser.parse_args()
-    rows = []
+    parser.add_argument("--page", type=Path, help="a Markdown page to write the tables into")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, say so as it goes, write."""
+    given = arguments()
+    has_peer = importlib.util.find_spec("ctranslate2") is not None
+    begun = time.monotonic()
     with one_thread(), tempfile.TemporaryDirectory() as room:
         rates = measure_rates()
-        facts = machine(peers=[] if given.no_ctranslate2 else ["ctranslate2"])
-        print(f"{rates.gflops:.0f} GFLOP/s, {rates.gbytes:.1f} GB/s", file=sys.stderr)
-        for shape, data in itertools.product(given.only, given.data):
-            effort = (QUICK if given.quick else EFFORT)[shape]
-            start = time.perf_counter()
-            train = read_examples(data, split="train").examples
-            test = read_examples(data, split="test").examples
-            labeler = make_shape(shape, train)
-            if shape == "embedded" and given.model is not None:
-                labeler = load(given.model)
-            translator = None
-            if not given.no_ctranslate2:
-                translator = Translator(labeler, Path(room) / f"{shape}-{data}")
-            texts = ready(labeler, spread(test, max(effort.texts.values())))
-            is_trained = shape == "embedded" and given.model is not None
-            bench = Bench(shape, data, texts, is_trained, translator)
-            for k in given.k:
-                for measure in (throughput, latency):
-                    rows.append(measure(bench, k, effort, rates))
-                    print(show(rows[-1]), file=sys.stderr, flush=True)
-            print(f"{shape} {data}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    write_json(given.json, {"machine": facts, "rates": vars(rates), "rows": rows})
+        report: dict[str, Any] = {
+            "machine": machine(peers=["ctranslate2"]),
+            "rates": vars(rates),
+            "speed": [],
+            "agreement": [],
+            "proofs": [],
+            "formats": [],
+        }
+        note(f"{rates.gflops:.0f} GFLOP/s, {rates.gbytes:.1f} GB/s")
+        for shape in given.only:
+            effort = EFFORTS[given.effort or "standard"][shape]
+            for data in effort.data:
+                data = tuple(name for name in data if name in given.data)
+                if data:
+                    place = Path(room) / f"{shape}-{'-'.join(data)}" if has_peer else None
+                    measure_shape(report, given, shape, data, effort, rates, place)
+        if not given.speed_only:
+            for name, folder in [*given.model, *given.proof]:
+                effort = EFFORTS[given.effort or "standard"]["embedded"]
+                texts = ready(load(folder), read([name], "test"))
+                found = proofs(spread(texts, 4 * max(effort.texts.values())), 5, effort)
+                report["proofs"].append({"model": str(folder), "data": name, **found})
+                note(f"proofs {folder}: {found}")
+    note(f"{time.monotonic() - begun:.0f} s in all")
+    write_json(given.json, report)
+    if given.page is not None:
+        command = " ".join(["python benchmarks/search.py", *sys.argv[1:]])
+        title = "Benchmarks"
+        write_section(given.page, "search", page_text(report, command), title=title)
 
 
-def spread(examples: Sequence[Example], count: int) -> list[Example]:
-    """`count` of the examples, evenly spread."""
-    return [examples[i * len(examples) // count] for i in range(min(count, len(examples)))]
+def measure_shape(
+    report: dict[str, Any],
+    given: argparse.Namespace,
+    shape: str,
+    data: tuple[str, ...],
+    effort: Effort,
+    rates: Rates,
+    place: Path | None,
+) -> None:
+    """All comparisons of one shape on the texts of some data sets, added to the report."""
+    trained = dict(given.model).get(data[0]) if shape == "embedded" else None
+    labeler = make_shape(shape, read(data, "train")) if trained is None else load(trained)
+    labeler.model.eval()
+    texts = ready(labeler, read(data, "test"))
+    name = " + ".join(data) + (" (trained)" if trained else "")
+    model = None if place is None else translator(texts, place)
+    for k, (kind, measured) in itertools.product(
+        given.k, {"throughput": throughput, "latency": latency}.items()
+    ):
+        part, timings = measured(texts, k, model, effort)
+        row = speed_row(kind, shape, name, k, part, timings, rates)
+        report["speed"].append(row)
+        shown = ", ".join(f"{other} {cell(row, other)}" for other in NAMES[1:])
+        each = row[GROOT]["seconds"] / (row["texts"] if kind == "throughput" else 1)
+        note(
+            f"{kind} {shape} {name} k={k}: groot {1e3 * each:.2f} ms/text;"
+            f" others take {shown} times as long; x floor {row['times_floor']:.1f}; MiB "
+            + " ".join(memory_cell(row, other) for other in NAMES)
+        )
+    if given.speed_only:
+        return
+    over: tuple[Normalise, ...] = ("vocabulary", "allowed")
+    for k, normalise in itertools.product((k for k in given.k if k in effort.agree), over):
+        counts = agreement(spread(texts, effort.agree[k]), k, normalise)
+        report["agreement"].append(
+            {"shape": shape, "data": name, "k": k, "over": normalise, "counts": counts}
+        )
+        note(f"agreement {report['agreement'][-1]}")
+    report["formats"].append({"shape": shape, "data": name, **formats(texts, 5, effort)})
+    note(f"formats {report['formats'][-1]}")
+
+
+def note(text: str) -> None:
+    """Progress, to standard error."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
