@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groot.labeler import Labeler, load
+    from groot.folders import load
+    from groot.generator import Generator
+    from groot.labeler import Labeler
     from groot.training.groot_trainer import GrootConfig, GrootTrainer
     from groot.types import Candidate, Example, Span
 
@@ -21,16 +23,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "Candidate": "groot.types",
     "Example": "groot.types",
+    "Generator": "groot.generator",
     "GrootConfig": "groot.training.groot_trainer",
     "GrootTrainer": "groot.training.groot_trainer",
     "Labeler": "groot.labeler",
     "Span": "groot.types",
-    "load": "groot.labeler",
+    "load": "groot.folders",
 }
 
 __all__ = [
     "Candidate",
     "Example",
+    "Generator",
     "GrootConfig",
     "GrootTrainer",
     "Labeler",

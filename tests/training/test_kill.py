@@ -27,6 +27,7 @@ SETTINGS = {
     "optimise.selects_on": "reward",
 }
 JOB = "groot.training.job"
+STAGED = "groot.training.staged_run"
 FOLDER = "groot.training.run_folder:RunFolder"
 
 # One life each, in the order that a run comes to them; each must really die there.
@@ -74,8 +75,8 @@ POINTS = {
     },
     "model: being renamed": {"at": "os:rename", "text": "tmp-model"},
     "evaluate: search": {"at": f"{JOB}:with_probabilities", "nth": 5},
-    "evaluate: first records written": {"at": f"{JOB}:write_records", "when": "after"},
-    "evaluate: numbers": {"at": f"{JOB}:measure", "nth": 3},
+    "evaluate: first records written": {"at": f"{STAGED}:write_records", "when": "after"},
+    "evaluate: numbers": {"at": f"{STAGED}:measure", "nth": 3},
     "results: being renamed": {"at": "os:replace", "text": "results.json"},
     "results: written, not said to be done": {"at": f"{FOLDER}.mark_done", "text": "'evaluate'"},
 }

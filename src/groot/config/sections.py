@@ -44,7 +44,9 @@ class ModelConfig(Section):
     """What is trained."""
 
     name: str | None = Field(
-        None, description="a Hub name or folder; default: a small model made on the spot"
+        None,
+        description="a Hub name or folder; default: a small model made on the spot, for free text"
+        " an encoder-decoder; embedded-causal makes a causal one",
     )
     label_style: Literal["token", "words"] = Field(
         "token", description="write a label as one new token, or as its words"
@@ -199,6 +201,27 @@ class SearchConfig(Section):
     batch_size: int = Field(64, gt=0, description="examples searched together")
 
 
+class GenerationConfig(Section):
+    """How free text is written; labels are searched instead."""
+
+    max_prompt_tokens: int = Field(
+        128, gt=0, description="of a longer prompt the end is read, in tokens"
+    )
+    max_new_tokens: int = Field(64, gt=1, description="tokens of a text at most, its end included")
+    method: Literal["sample", "beam"] = Field(
+        "sample", description="how candidates are made, in training and for the final numbers"
+    )
+    temperature: float = Field(1.0, gt=0, description="of sampling")
+    top_k: int | None = Field(None, gt=0, description="sample among so many tokens; default: all")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="sample among tokens of this probability; default: all"
+    )
+    fit_selects_on: Literal["likelihood", "reward"] = Field(
+        "likelihood", description="dev number that picks the fitted weights of a generator"
+    )
+    decoder_layers: int = Field(4, gt=0, description="embedded generators: decoder layers")
+
+
 class EvaluationConfig(Section):
     """What is measured."""
 
@@ -235,6 +258,7 @@ class Config(Section):
     optimise: OptimiseConfig = Field(OptimiseConfig(), description="training for the reward")
     reward: RewardConfig = Field(RewardConfig(), description="what is maximised")
     search: SearchConfig = Field(SearchConfig(), description="how candidates are searched")
+    generation: GenerationConfig = Field(GenerationConfig(), description="how free text is written")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="what is measured")
     output: OutputConfig = Field(OutputConfig(), description="what is written besides the models")
 

@@ -19,7 +19,8 @@ from groot.errors import ConfigError, DataError, ModelError, RewardError
 from groot.evaluation.measure import Measurement, measure
 from groot.evaluation.records import read_records
 from groot.evaluation.spans import CorpusMetric
-from groot.labeler import load
+from groot.folders import load
+from groot.generator import Generator
 from groot.rewards import Reward, parse_rewards
 from groot.training.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.types import Candidate, Example
@@ -76,6 +77,8 @@ def evaluate_folder(
         DataError: if the data cannot be read, or has no gold to compare with.
     """
     labeler = load(folder)
+    # the numbers are of the ranks that are looked at
+    only = {} if isinstance(labeler, Generator) else {"probability_candidates": 0}
     found = read_labelled(
         data, split=split, format=format, reader=reader, on_bad_lines=on_bad_lines
     )
@@ -91,7 +94,7 @@ def evaluate_folder(
                 choose=choose,
                 reward=reward_specs,
                 mbr_candidates=mbr_candidates,
-                probability_candidates=0,  # numbers are of the ranks that are looked at
+                **only,
             )
             candidates += with_rewards(part, ranked, reward)
             events(StepDone("evaluate", len(candidates), len(examples)))

@@ -167,6 +167,11 @@ class GrootTrainer:
         self.config = self.args.to_config(**more, **({"reward.specs": names} if names else {}))
         test = _read(test_dataset, "test") if test_dataset is not None else None
         self.data = checked(Splits(train, dev, test), self.config)
+        if self.data.is_text:
+            raise DataError(
+                "GrootTrainer trains labelers: give spans or classes. Free text is trained by"
+                " groot train, or groot.training.run.train_run from Python."
+            )
         self._start = self._labeler_of(model, processing_class)
         self.results: dict[str, Any] | None = None
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from groot.config import Config
-from groot.errors import DataError
-from groot.labeler import Labeler
+from groot.errors import DataError, ModelError
+from groot.generator import Generator
+from groot.labeler import Labeler, load
 from groot.labels import LabelFormat
 from groot.models.embedded import count_parameters
 from groot.rewards import Reward, parse_rewards
@@ -26,14 +27,19 @@ from groot.training.run_folder import RunFolder, library_versions
 from groot.training.stage import Interrupted
 from groot.training.start import (
     RunData,
+    check_text_reward,
     count_words,
     data_sum,
     fit_passes,
     folder_sum,
     label_format,
+    make_generator,
     make_labeler,
     read_data,
+    text_fit_passes,
 )
+from groot.training.text_fit import text_items
+from groot.training.text_job import TextJob
 from groot.types import Example
 
 logger = logging.getLogger(__name__)
@@ -68,7 +74,8 @@ def train_run(
         workers=config.reward.workers,
         on_error=config.reward.on_error,
         failures=out / "failures",
-        gold_text=partial(gold_text, label_format(data.train)),
+        gold_text=None if data.is_text else partial(gold_text, label_format(data.train)),
+        open_labeler=load,
     ) as reward:
         return train_on(config, data, reward, out=out, events=events, force=force)
 
@@ -79,33 +86,52 @@ def train_on(
     reward: Reward,
     *,
     out: Path,
-    labeler: Labeler | None = None,
+    labeler: Labeler | Generator | None = None,
     events: OnEvent = ignore_events,
     force: bool = False,
 ) -> dict[str, Any]:
     """Like `train_run`, on data and a reward that are at hand.
 
     Args:
-        labeler: to start from; None makes or loads the one that the config names.
+        labeler: or generator to start from; None makes or loads the one that the config names.
     """
     with catch_interrupts() as interrupt:
         accelerator = make_accelerator()
         is_new = not (out / "start" / "groot.json").is_file()
         if is_new:
             # before the folder is made: a model that cannot be loaded should leave none
-            labeler = labeler or make_labeler(config, data.train)
-            if not training_items(labeler, data.train)[0]:
+            if data.is_text:
+                check_text_reward(data, reward)
+            labeler = labeler or _make(config, data)
+            if not _first_items(labeler, data):
                 raise DataError("no training example has gold that can be learnt")
         with RunFolder(out, is_writer=accelerator.is_main_process) as run:
             run.check_same_run(_fingerprint(config, data, reward), force=force)
-            for line in reward.unknown_labels(label_format(data.train).labels):
-                events(Note(line, "warning"))
-            job = Job(config, data, reward, run, accelerator, events, interrupt)
+            parts = (config, data, reward, run, accelerator, events, interrupt)
+            start: Any = labeler if is_new else None
             try:
-                return job.do(labeler if is_new else None)
+                if data.is_text:
+                    return TextJob(*parts).do(start)
+                for line in reward.unknown_labels(label_format(data.train).labels):
+                    events(Note(line, "warning"))
+                return Job(*parts).do(start)
             except Interrupted as stopped:
                 events(Note(f"{stopped}; the same command again continues", "warning"))
                 interrupt.leave()
+
+
+def _make(config: Config, data: RunData) -> Labeler | Generator:
+    return (make_generator if data.is_text else make_labeler)(config, data.train)
+
+
+def _first_items(held: Labeler | Generator, data: RunData) -> list[Any]:
+    if isinstance(held, Generator) != data.is_text:
+        raise ModelError(
+            "a generator writes free text and a labeler labels; the data is for the other kind."
+        )
+    if isinstance(held, Generator):
+        return list(text_items(held, data.train)[0])
+    return list(training_items(held, data.train)[0])
 
 
 def _fingerprint(config: Config, data: RunData, reward: Reward) -> dict[str, Any]:
@@ -136,6 +162,8 @@ def plan_run(config: Config, *, out: Path | None = None) -> Plan:
     The times are measured: a few steps of the real model on the real data.
     """
     data = read_data(config)
+    if data.is_text:
+        return _plan_text(config, data)
     labeler = make_labeler(config, data.train)
     items, missed = training_items(labeler, data.train)
     parameters = count_parameters(labeler.model)
@@ -178,5 +206,38 @@ def plan_run(config: Config, *, out: Path | None = None) -> Plan:
         disk_bytes=disk_bytes(config, parameters),
         reward_calls=optimise.rounds * len(items) * optimise.candidates_per_round,
         facts=facts,
+        problems=data.problems,
+    )
+
+
+def _plan_text(config: Config, data: RunData) -> Plan:
+    """The plan of a run on free text; how long its stages take is not measured."""
+    generator = make_generator(config, data.train)
+    items, missed = text_items(generator, data.train)
+    parameters, optimise = count_parameters(generator.model), config.optimise
+    passes = text_fit_passes(config, data.train)
+    steps = passes * -(-len(items) // config.fit.batch_size)
+    note = f"{len(items)} texts x {passes} passes / {config.fit.batch_size}"
+    stages = [PlannedStage("fit", steps, None, note)]
+    per_round = optimise.passes_per_round * -(-len(items) // optimise.batch_size)
+    note = f"{len(items)} texts, up to {optimise.candidates_per_round} candidates each"
+    stages += [
+        PlannedStage(f"round {round}", per_round, None, note)
+        for round in range(1, optimise.rounds + 1)
+    ]
+    return Plan(
+        examples={"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
+        stages=tuple(stages),
+        parameters=parameters,
+        memory_bytes=parameters * BYTES_PER_WEIGHT * 6 + (600 << 20),
+        disk_bytes=disk_bytes(config, parameters),
+        reward_calls=optimise.rounds * len(items) * optimise.candidates_per_round,
+        facts={
+            "model": f"{config.model.name or 'embedded'}, {parameters / 1e6:.1f} M weights",
+            "task": "free text",
+            "reward": " ".join(config.reward.specs),
+            "final numbers on": data.split,
+            **({"references that are too long": str(len(missed))} if missed else {}),
+        },
         problems=data.problems,
     )

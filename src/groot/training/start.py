@@ -1,4 +1,4 @@
-"""What a run starts from: its data, checked, and its labeler, made or loaded."""
+"""What a run starts from: its data, checked, and its labeler or generator, made or loaded."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from typing import Any
 
 from groot.config import Config
 from groot.data import Splits, read_splits
-from groot.errors import DataError
+from groot.errors import ConfigError, DataError, RewardError
+from groot.generator import Generator
 from groot.labeler import Labeler
 from groot.labels import LabelFormat, MultiClass, SentinelTags, SingleClass
 from groot.labels.grammar import is_sentinel
 from groot.models.codec import symbols_to_add
 from groot.models.embedded import build, train_tokenizer
+from groot.models.embedded_text import make_text_model
 from groot.models.loading import add_lora, add_symbols, load_model
 from groot.models.text_model import TextModel
-from groot.types import Example
+from groot.rewards import Reward
+from groot.types import Candidate, Example
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,11 @@ class RunData:
     split: str
     scheme: str | None
     problems: tuple[str, ...]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the gold is free text."""
+        return _task(self.train[0]) == "text"
 
 
 def read_data(config: Config) -> RunData:
@@ -84,12 +92,45 @@ def checked(splits: Splits, config: Config) -> RunData:
             " Name one with --task."
         )
     if tasks == {"text"}:
-        raise DataError(
-            f"{where}: free text is read, rewarded and corrected, but not yet trained on."
-            " Give spans or classes."
-        )
+        _check_text(splits, config)
     split = "test" if splits.test is not None else "dev"
     return RunData(train, splits.dev.examples, test, split, splits.train.scheme, problems)
+
+
+def _check_text(splits: Splits, config: Config) -> None:
+    """What a run on free text needs besides.
+
+    Raises:
+        DataError, ConfigError: saying what is missing or does not fit.
+    """
+    if not any(example.reference is not None for example in splits.dev.examples):
+        raise DataError(
+            f"{splits.dev.where or 'the dev data'}: no example has a reference, which picks the"
+            " checkpoint. Give --dev with references."
+        )
+    if config.optimise.selects_on == "f1":
+        raise ConfigError(
+            "optimise.selects_on: f1 counts spans or classes, and free text has none. Take reward"
+            " or both."
+        )
+
+
+def check_text_reward(data: RunData, reward: Reward) -> None:
+    """Score one reference, so that a reward that is not for free text is known before training.
+
+    Raises:
+        RewardError: if the reward cannot score a text, or says nothing of it.
+    """
+    example = next(one for one in data.train if one.reference is not None)
+    said = Candidate(example.reference or "", example.reference, source="gold")
+    parts = reward.score_parts([example], [[said]]).parts
+    silent = [name for name, rows in parts.items() if rows[0][0] is None]
+    if silent:
+        raise RewardError(
+            f"{example.source or example.id}: reward {', '.join(map(repr, silent))} says nothing"
+            " about a free text. Use 'exact', 'token_accuracy', a reward of free text such as"
+            " length:4-12, or a function of your own."
+        )
 
 
 def _problems(splits: Splits) -> list[Any]:
@@ -121,6 +162,11 @@ def make_labeler(config: Config, train: Sequence[Example]) -> Labeler:
     """The labeler before any training: loaded and given its label tokens, or made on the spot."""
     settings = config.model
     form = label_format(train)
+    if settings.name == EMBEDDED_CAUSAL:
+        raise ConfigError(
+            f"model.name: {EMBEDDED_CAUSAL} writes free text; this data has labels. Leave --model"
+            " out for the embedded labeler."
+        )
     if settings.name is None:
         model = _embedded(config, form, train)
     else:
@@ -141,6 +187,55 @@ def make_labeler(config: Config, train: Sequence[Example]) -> Labeler:
         window_overlap=settings.window_overlap,
         reward_specs=config.reward.specs,
     )
+
+
+EMBEDDED_CAUSAL = "embedded-causal"
+
+
+def make_generator(config: Config, train: Sequence[Example]) -> Generator:
+    """The generator before any training: loaded, or made on the spot."""
+    settings, generation = config.model, config.generation
+    if settings.name in (None, EMBEDDED_CAUSAL):
+        model = make_text_model(
+            (text for one in train for text in (one.text, one.reference) if text),
+            shape="encoder-decoder" if settings.name is None else "causal",
+            vocabulary_size=settings.vocabulary_size,
+            width=settings.width,
+            encoder_layers=settings.encoder_layers,
+            layers=generation.decoder_layers,
+            heads=settings.heads,
+            feed_forward=settings.feed_forward,
+            positions=max(512, generation.max_prompt_tokens + generation.max_new_tokens + 1),
+            dropout=config.fit.dropout,
+            seed=config.seed,
+        )
+    else:
+        assert settings.name is not None
+        model = load_model(settings.name)
+        if settings.lora_r:
+            model = add_lora(
+                model,
+                r=settings.lora_r,
+                alpha=settings.lora_alpha,
+                dropout=settings.lora_dropout,
+            )
+    return Generator(
+        model,
+        max_prompt_tokens=generation.max_prompt_tokens,
+        max_new_tokens=generation.max_new_tokens,
+        reward_specs=config.reward.specs,
+    )
+
+
+def text_fit_passes(config: Config, train: Sequence[Example]) -> int:
+    """Like `fit_passes`, for generators: words are those of the references.
+
+    >>> text_fit_passes(Config(), [Example("", reference="play nina")])
+    40
+    """
+    if config.fit.passes is None and config.model.name == EMBEDDED_CAUSAL:
+        config = config.model_copy(update={"model": config.model.model_copy(update={"name": None})})
+    return fit_passes(config, sum(len((one.reference or "").split()) for one in train))
 
 
 EMBEDDED_WORDS = 1_450_000  # words that are read in all passes together

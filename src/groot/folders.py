@@ -1,0 +1,30 @@
+"""Opening what groot wrote: a labeler or a generator, by the groot.json in the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groot.generator import FORMAT, SETTINGS_FILE, Generator, load_generator
+from groot.labeler import Labeler
+from groot.labeler import load as load_labeler
+from groot.models.loading import read_json
+
+
+def load(folder: str | Path) -> Labeler | Generator:
+    """The labeler or the generator in a folder: one that `save` wrote, or a run's folder.
+
+    Raises:
+        ModelError: if there is none, or it is unsafe or damaged.
+    """
+    if holds_generator(folder):
+        return load_generator(folder, open_labeler=load_labeler)
+    return load_labeler(folder)
+
+
+def holds_generator(folder: str | Path) -> bool:
+    """Whether a folder, or the model/ folder inside it, is that of a generator of free text."""
+    folder = Path(folder)
+    for path in (folder / SETTINGS_FILE, folder / "model" / SETTINGS_FILE):
+        if path.is_file():
+            return read_json(path).get("format") == FORMAT
+    return False
