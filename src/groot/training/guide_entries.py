@@ -1,0 +1,233 @@
+"""Guides by name, made of a generator, reward models and tuned models: for tables and for use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from groot.errors import ConfigError, nearest
+from groot.evaluation.diversity import rouge_l
+from groot.evaluation.guide_table import ROWS
+from groot.generator import Generator
+from groot.models.reward_model import KINDS, RewardModel
+from groot.rewards.compose import OwnPart, Reward
+from groot.search.guides import GUIDES
+from groot.search.guides.guide import Chooser, Guide, ScoreTexts
+from groot.training.compare_guides import CountedRewardModel, Entry, have_same_tokens
+from groot.types import Candidate, Example
+
+# The kind of reward model that a guide of next tokens needs.
+KIND_OF = {
+    "args": "sequence",
+    "pargs": "partial",
+    "pargs_greedy": "partial",
+    "cd": "value",
+    "rad": "rad",
+    "farma": "vocabulary",
+}
+JUDGES = ("best_of_n", "deal")  # any reward model will do, one of whole texts first
+TUNED = ("dpo", "grpo")
+WEIGHTED = (*KIND_OF, "implicit", "deal")
+NAMES = tuple(ROWS)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What guides are made of.
+
+    Args:
+        generator: the frozen one.
+        reward_models: by kind.
+        tuned: generators tuned from it, by objective: "dpo", "grpo".
+        weights: nats per unit of reward, by guide; the guide's own where it is not named.
+        folders: where each reward model and tuned model is from, for the record.
+        top_k: tokens that unguided and tuned models draw from.
+        n_best: samples that best-of-n and MBR choose among.
+        lookahead: tokens that DeAL writes on.
+        beta: of the DPO-tuned model, for the implicit guide.
+    """
+
+    generator: Generator
+    reward_models: Mapping[str, RewardModel] = field(default_factory=dict)
+    tuned: Mapping[str, Generator] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    top_k: int = 10
+    n_best: int = 10
+    lookahead: int = 4
+    beta: float = 0.1
+
+    def available(self) -> list[str]:
+        """The names of all rows that can be made, in the published order."""
+        return [name for name in NAMES if self.missing(name) is None]
+
+    def missing(self, name: str) -> str | None:
+        """What a row lacks, in words; None where it can be made."""
+        if name in KIND_OF and KIND_OF[name] not in self.reward_models:
+            return f"a reward model of kind {KIND_OF[name]!r}"
+        if name in JUDGES and not self.reward_models:
+            return "a reward model"
+        if name == "implicit" and "dpo" not in self.tuned:
+            return "a generator tuned with dpo"
+        if name in TUNED and name not in self.tuned:
+            return f"a generator tuned with {name}"
+        return None
+
+
+def check_names(names: Sequence[str], materials: Materials) -> None:
+    """Refuse rows that do not exist or cannot be made, all together.
+
+    Raises:
+        ConfigError: with a line for each.
+    """
+    wrong = []
+    for name in names:
+        if name not in NAMES:
+            wrong.append(f"no guide {name!r}.{nearest(name, NAMES)}")
+        elif lack := materials.missing(name):
+            wrong.append(f"{name} needs {lack}")
+    unused = [name for name in materials.weights if name not in WEIGHTED]
+    wrong += [
+        f"a weight for {name!r}, which has none. Weighted: {', '.join(WEIGHTED)}" for name in unused
+    ]
+    if wrong:
+        raise ConfigError("\n  ".join(["These guides cannot be used:", *wrong]))
+
+
+def make_entry(name: str, materials: Materials) -> Entry:
+    """The row of a name.
+
+    A new entry counts its costs from 0.
+
+    Raises:
+        ConfigError: if the row does not exist, or lacks something.
+    """
+    check_names([name], materials)
+    generator, top_k = materials.generator, materials.top_k
+    weight = {"weight": materials.weights[name]} if name in materials.weights else {}
+    if name == "top_k":
+        return Entry(generator, top_k=top_k, settings={"top_k": top_k})
+    if name == "greedy":
+        return Entry(generator, temperature=0.0, settings={"temperature": 0.0})
+    if name in TUNED:
+        settings = {"top_k": top_k, **_origin(materials, name)}
+        return Entry(materials.tuned[name], top_k=top_k, settings=settings)
+    if name == "mbr":
+        chooser = GUIDES["mbr"](similarity(), generator.prompts.text, n_samples=materials.n_best)
+        return _with(generator, chooser, {"top_k": top_k}, top_k=top_k)
+    if name == "implicit":
+        guide = GUIDES["implicit"](
+            materials.tuned["dpo"].model, n_candidates=top_k, beta=materials.beta, **weight
+        )
+        return _with(generator, guide, _origin(materials, "dpo"))
+    if name in JUDGES:
+        kind = next(kind for kind in KINDS if kind in materials.reward_models)
+        model = CountedRewardModel(materials.reward_models[kind])
+        judge = _judge(model, generator)
+        more = {"kind": kind, **_origin(materials, kind)}
+        if name == "deal":
+            made = GUIDES["deal"](
+                generator.model, judge, lookahead=materials.lookahead, n_candidates=top_k, **weight
+            )
+            return _with(generator, made, more, costs=[model])
+        made = GUIDES["best_of_n"](judge, n_samples=materials.n_best)
+        return _with(generator, made, {"top_k": top_k, **more}, top_k=top_k, costs=[model])
+    kind = KIND_OF[name]
+    model = CountedRewardModel(materials.reward_models[kind])
+    if not have_same_tokens(model, generator):
+        raise ConfigError(
+            f"guide {name!r} steers token by token, but the reward model of kind {kind!r} spells"
+            " texts with other tokens than the generator. Train one on the generator, or use"
+            " best_of_n or deal, which read texts."
+        )
+    if name == "pargs_greedy":
+        made = GUIDES["pargs"](model, temperature=0.0, **weight)
+    else:
+        made = GUIDES[name](model, **weight)
+    return _with(generator, made, {"kind": kind, **_origin(materials, kind)}, costs=[model])
+
+
+def similarity() -> Reward:
+    """What MBR maximises here: Rouge-L of a text with each of the other samples.
+
+    >>> one = Candidate("play it", "play it")
+    >>> similarity().score([Example("", reference="play that")], [[one]])
+    [[0.5]]
+    """
+    return Reward([OwnPart("rouge_l", _rouge_l)])
+
+
+def _rouge_l(example: Example, candidates: Sequence[Candidate]) -> list[float | None]:
+    return [rouge_l(one.text, example.reference or "") for one in candidates]
+
+
+def _judge(model: CountedRewardModel, generator: Generator) -> ScoreTexts:
+    """Rewards of whole texts in the generator's ids, whatever tokens the reward model has."""
+    if have_same_tokens(model, generator):
+        return model.rewards
+
+    def score(inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> Tensor:
+        prompts = [generator.prompts.text(ids) for ids in inputs]
+        return model.text_rewards(prompts, [generator.prompts.text(ids) for ids in outputs])
+
+    return score
+
+
+def _with(
+    generator: Generator,
+    guide: Guide | Chooser,
+    more: Mapping[str, Any],
+    *,
+    top_k: int | None = None,
+    costs: Sequence[CountedRewardModel] = (),
+) -> Entry:
+    settings = {"guide": guide.name, **getattr(guide, "settings", {}), **more}
+    temperature = guide.temperature if isinstance(guide, Guide) else 1.0
+    return Entry(generator, guide, temperature, top_k, costs, settings)
+
+
+def _origin(materials: Materials, name: str) -> dict[str, Any]:
+    """The folder and a mark that changes with its weights."""
+    folder = materials.folders.get(name)
+    if folder is None:
+        return {}
+    files = sorted(folder.rglob("*.safetensors"))
+    marks = [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
+    return {"folder": str(folder), "files": marks}
+
+
+# Mean reward of a guide with a weight.
+MeanReward = Callable[[str, float], float]
+
+
+def choose_weights(
+    names: Sequence[str],
+    grid: Sequence[float],
+    mean_reward: MeanReward,
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """The weight of each guide with the highest mean reward on prompts kept for that.
+
+    Rewards of different models have different scales, so one weight for all compares nothing.
+
+    Args:
+        names: guides that have a weight.
+        grid: the weights that are tried.
+        mean_reward: of a guide with a weight.
+
+    Returns:
+        the best weight of each, of equal ones the smallest; and everything that was tried.
+
+    >>> choose_weights(["pargs"], [4.0, 1.0, 2.0], lambda name, weight: -abs(weight - 2))
+    ({'pargs': 2.0}, {'pargs': {'1': -1.0, '2': 0.0, '4': -2.0}})
+    """
+    best: dict[str, float] = {}
+    tried: dict[str, dict[str, float]] = {}
+    for name in names:
+        values = {weight: mean_reward(name, weight) for weight in sorted(set(grid))}
+        best[name] = max(values, key=lambda weight: (values[weight], -weight))
+        tried[name] = {f"{weight:g}": value for weight, value in values.items()}
+    return best, tried
