@@ -81,3 +81,55 @@ def make_model_folder() -> Callable[[str, Path], Path]:
         return folder
 
     return make
+
+
+SENTENCES = [
+    "play nina simone",
+    "play nina simone in may",
+    "book a table",
+    "book a table for two",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_generator() -> Callable[[str], Any]:
+    """Call it with "causal" or "encoder-decoder": a generator that writes the SENTENCES.
+
+    Its prompts are "play" and "book". It was trained for a second, so its texts have sense and an
+    end, and neither is certain. Do not change its weights.
+    """
+    made: dict[str, Any] = {}
+
+    def make(shape: str) -> Any:
+        if shape not in made:
+            made[shape] = fitted_generator(shape)
+        return made[shape]
+
+    return make
+
+
+def fitted_generator(shape: Any) -> Any:
+    """A small generator after sixty steps on SENTENCES."""
+    import torch
+
+    from groot.generator import Generator
+    from groot.models.embedded_text import make_text_model
+    from groot.models.text_scoring import token_log_p
+
+    model = make_text_model(
+        SENTENCES * 3, shape=shape, vocabulary_size=300, width=32, encoder_layers=1, layers=1,
+        heads=2, feed_forward=64, positions=96, dropout=0.0,
+    )  # fmt: skip
+    made = Generator(model, max_prompt_tokens=16, max_new_tokens=24, reward_specs=["length:2-4"])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    targets = [made.prompts.target_ids(text) for text in SENTENCES]
+    inputs = [made.input_ids(text.split()[0]) for text in SENTENCES]
+    for _ in range(60):
+        log_p, is_token = token_log_p(model, inputs, targets, range(len(SENTENCES)))
+        loss = -log_p.sum() / is_token.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    optimizer.zero_grad()
+    model.eval()
+    return made

@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-import torch
 
 import groot
 from groot.errors import ConfigError, ModelError
@@ -21,25 +20,8 @@ TEXTS = ["play nina simone", "play nina simone in may", "book a table", "book a 
 
 
 @pytest.fixture(scope="module", params=["encoder-decoder", "causal"])
-def generator(request):
-    """A few steps of training, so that texts end."""
-    model = make_text_model(
-        TEXTS * 3, shape=request.param, vocabulary_size=300, width=32, encoder_layers=1,
-        layers=1, heads=2, feed_forward=64, positions=96, dropout=0.0,
-    )  # fmt: skip
-    made = Generator(model, max_prompt_tokens=16, max_new_tokens=24, reward_specs=["length:2-4"])
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    from groot.models.text_scoring import token_log_p
-
-    targets = [made.prompts.target_ids(text) for text in TEXTS]
-    inputs = [made.input_ids(text.split()[0]) for text in TEXTS]
-    for _ in range(60):
-        log_p, is_token = token_log_p(model, inputs, targets, range(len(TEXTS)))
-        loss = -log_p.sum() / is_token.sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return made
+def generator(request, tiny_generator):
+    return tiny_generator(request.param)
 
 
 @pytest.mark.parametrize("method", ["sample", "beam"])
