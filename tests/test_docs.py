@@ -20,13 +20,14 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def options(command: str) -> set[str]:
-    return {word for parameter in COMMANDS[command].params for word in parameter.opts} | EVERYWHERE
+    parameters = COMMANDS[command].params
+    return {word for one in parameters for word in (*one.opts, *one.secondary_opts)} | EVERYWHERE
 
 
 def calls(text: str) -> list[tuple[str, list[str]]]:
     """(command, words behind it) of each `groot command ...` in a text."""
     found = []
-    for match in re.finditer(r"(?:^|[\s`/])groot ([a-z]+)\b([^`\n|;>]*)", text):
+    for match in re.finditer(r"(?:^|[\s`/])groot ([a-z]+(?:-[a-z]+)*)\b([^`\n|;>]*)", text):
         found.append((match[1], match[2].split()))
     return found
 

@@ -6,7 +6,7 @@ import dataclasses
 import heapq
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -33,21 +33,21 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a labeler says of one text.
+    """What a model says of one text.
 
     Args:
         candidates: best first; their spans hold probabilities.
         covered: probability of all candidates that were searched, in [0, 1]: what of the model's
-            mass the probabilities rest on.
+            mass the probabilities rest on. None where that is not known.
         probabilities: of each span, or class, that a searched candidate says; calibrated where
             that was asked for.
         marginals: the model's own, with bounds.
     """
 
     candidates: list[Candidate]
-    covered: float
-    probabilities: Mapping[Item, float]
-    marginals: Marginals
+    covered: float | None = None
+    probabilities: Mapping[Item, float] = field(default_factory=dict)
+    marginals: Marginals | None = None
 
 
 class Labeler:

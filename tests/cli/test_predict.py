@@ -10,20 +10,21 @@ from types import SimpleNamespace
 import pytest
 
 import groot.cli.predict_file as predict_file_module
+from groot.labeler import Labeler, Prediction
 from groot.types import Candidate, Span
 
 
-class Capitals:
+class Capitals(Labeler):
     """First candidate: every capitalised word is a name; second: nothing is."""
 
-    form = SimpleNamespace(task="spans")
-
     def __init__(self, log_p: float = math.log(0.75)) -> None:
+        self.form = SimpleNamespace(task="spans")
+        self.calibration = None
         self.log_p = log_p
         self.seen: list[str] = []
         self.stop_after: int | None = None
 
-    def label(self, examples, *, top_k, choose, reward, batch_size):
+    def predict(self, examples, *, top_k, choose, batch_size, **settings):
         assert len(examples) <= batch_size
         found = []
         for example in examples:
@@ -36,7 +37,8 @@ class Capitals:
                 if word[0].isupper()
             )
             both = [Candidate("", spans, self.log_p), Candidate("", (), math.log(0.25))]
-            found.append(both[:: -1 if choose == "mbr" else 1][:top_k])
+            ranked = both[:: -1 if choose == "mbr" else 1][:top_k]
+            found.append(Prediction(ranked, 1.0, {span: span.probability for span in spans}))
         return found
 
 
@@ -68,6 +70,7 @@ def test_the_contract(groot, labeler, tmp_path):
     assert line == {
         "id": "a",
         "text": "play Nina Simone 🎵",
+        "covered": 1.0,
         "candidates": [
             {
                 "spans": [

@@ -66,6 +66,7 @@ def test_precision_that_is_not_shown():
     assert row.threshold is None
     assert row.best == 0.0
     assert row.bound < 0.9
+    assert row.reason.startswith("at best 0.8")
     assert "90 of the 100 most probable are right" in row.reason
 
 

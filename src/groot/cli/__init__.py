@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from groot import __version__
+from groot.cli.calibrate import calibrate
 from groot.cli.console import say
 from groot.cli.doctor import doctor
 from groot.cli.evaluate import evaluate
@@ -20,6 +21,7 @@ from groot.cli.export import export
 from groot.cli.predict import predict
 from groot.cli.report import report
 from groot.cli.reward_option import RewardCommand
+from groot.cli.threshold import threshold
 from groot.cli.train import train
 from groot.errors import GrootError
 
@@ -36,6 +38,8 @@ app = typer.Typer(
 app.command(cls=RewardCommand, no_args_is_help=True)(train)
 app.command(cls=RewardCommand, no_args_is_help=True)(predict)
 app.command(cls=RewardCommand, no_args_is_help=True)(evaluate)
+app.command(no_args_is_help=True)(calibrate)
+app.command(cls=RewardCommand, no_args_is_help=True)(threshold)
 app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(report)
 app.command(no_args_is_help=True)(export)

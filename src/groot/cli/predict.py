@@ -45,6 +45,29 @@ def predict(
             metavar="REWARD...", help="what mbr maximises; default: what the model was trained for"
         ),
     ] = None,
+    candidates: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="candidates searched per text for probabilities, and for mbr; 0 searches no more"
+            " than --top-k, which is fastest",
+        ),
+    ] = 16,
+    calibrated: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrated/--raw",
+            help="probabilities mapped by the model's calibration, or its own; default: mapped"
+            " where groot calibrate has made one",
+        ),
+    ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="drop spans below their label's threshold; a file of groot threshold",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="texts searched together")] = 64,
     plain_text: Annotated[
         bool, typer.Option("--plain-text", help="each line is a text, whatever the file's name")
@@ -54,9 +77,9 @@ def predict(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
 ) -> None:
-    """Label a file of texts: JSONL in, JSONL out.
+    """Label a file of texts, or write texts for a file of prompts: JSONL in, JSONL out.
 
-    Texts of any length; each gets its candidates with log_p and probability.
+    Texts of any length; each gets its candidates with log_p and probability, and each span its own.
     Ids and order are kept. Lines that cannot be read go to OUT.errors.jsonl with number and reason.
 
     \b
@@ -64,7 +87,7 @@ def predict(
     groot predict runs/first --in texts.jsonl --out labelled.jsonl --top-k 5
     echo '"play nina simone"' | groot predict runs/first --in -
     """
-    from groot.cli.predict_file import PredictedFile, predict_file
+    from groot.cli.predict_file import PredictedFile, dropped_line, predict_file
     from groot.cli.progress import watcher
 
     if json and out == STANDARD:
@@ -80,6 +103,9 @@ def predict(
                 top_k=top_k,
                 choose=choose,
                 reward=reward or None,
+                candidates=candidates,
+                calibrated=calibrated,
+                thresholds=thresholds,
                 batch_size=batch_size,
                 is_plain_text=plain_text or source.suffix == ".txt",
                 is_restarted=force,
@@ -90,6 +116,8 @@ def predict(
         raise typer.Exit(INTERRUPTED) from None
     if json:
         answer_json(done.as_json())
+    if thresholds is not None:
+        say(dropped_line(done))
     if done.bad_lines and done.errors is not None:
         say(f"warning: {done.bad_lines} lines could not be read; see {done.errors}")
     if done.bad_lines and not done.texts:

@@ -1,4 +1,4 @@
-"""Labelling a file of texts: streaming, in order, continued after an interruption.
+"""Labelling a file of texts, or writing for one of prompts: in order, continued after a stop.
 
 Out gets one line per readable line of the input, so the number of its whole lines says where to
 go on. Before going on, the last of them is predicted again: if it comes out otherwise, the file is
@@ -7,12 +7,13 @@ of another model or other settings and is left alone.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -22,8 +23,11 @@ from groot.data.jsonl import parse_json
 from groot.data.lines import number_lines, open_binary
 from groot.data.result import Problem, RowError
 from groot.data.rows import TEXT_FIELDS, TOKEN_FIELDS, read_row
-from groot.errors import OutputError
-from groot.labeler import load
+from groot.errors import ConfigError, OutputError
+from groot.evaluation.thresholds import Thresholds, read_thresholds
+from groot.folders import load
+from groot.labeler import Labeler, Prediction
+from groot.search.marginals import Item
 from groot.training.events import (
     Note,
     OnEvent,
@@ -32,6 +36,7 @@ from groot.training.events import (
     StepDone,
     ignore_events,
 )
+from groot.training.predicted_items import label_of, settings_of
 from groot.types import Candidate, Example, Task
 
 
@@ -60,6 +65,9 @@ class PredictedFile:
         continued_from: lines of out that were there already.
         bad_lines: input lines that could not be read.
         first_reason: the first of them.
+        spans: spans, or classes, that the first candidates said, of this start.
+        dropped: of them below their threshold.
+        dropped_labels: how many of those are of a label without a threshold, by label.
         errors: the file that lists them; None where there are none.
         out: the file of predictions.
         seconds: of this start.
@@ -69,6 +77,9 @@ class PredictedFile:
     continued_from: int = 0
     bad_lines: int = 0
     first_reason: str = ""
+    spans: int = 0
+    dropped: int = 0
+    dropped_labels: dict[str, int] = field(default_factory=dict)
     errors: Path | None = None
     out: Path | None = None
     seconds: float = 0.0
@@ -81,6 +92,9 @@ class PredictedFile:
             "bad_lines": self.bad_lines,
             "errors": None if self.errors is None else str(self.errors),
             "out": str(self.out),
+            "spans": self.spans,
+            "dropped": self.dropped,
+            "dropped_labels": self.dropped_labels,
             "seconds": round(self.seconds, 3),
         }
 
@@ -94,6 +108,9 @@ def predict_file(
     top_k: int = 1,
     choose: Literal["top", "mbr"] = "top",
     reward: Sequence[str] | None = None,
+    candidates: int = 16,
+    calibrated: bool | None = None,
+    thresholds: Path | None = None,
     batch_size: int = 64,
     is_plain_text: bool = False,
     is_restarted: bool = False,
@@ -109,6 +126,9 @@ def predict_file(
         top_k: candidates per text.
         choose: what comes first: the most probable candidate, or the best expected one.
         reward: what "mbr" maximises; None is what the model was optimised for.
+        candidates: searched per text for probabilities, and for "mbr".
+        calibrated: as in `Labeler.predict`.
+        thresholds: a file of `groot threshold`: spans below their label's threshold are dropped.
         batch_size: texts searched together.
         is_plain_text: a line is a text, not JSON.
         is_restarted: begin out anew where it is there already.
@@ -117,27 +137,51 @@ def predict_file(
     Raises:
         DataError: if the input cannot be opened.
         OutputError: if out is there and belongs to other texts, another model or other settings.
-        ModelError: if there is no labeler in the folder.
+        ModelError: if there is neither a labeler nor a generator in the folder, or no calibration
+            where one is asked for.
+        ConfigError: if the thresholds are none, are not reachable, or are of other predictions.
     """
     if source == out != STANDARD:
         raise OutputError(f"{out}: input and output are the same file. Name another --out.")
+    if choose == "mbr" and candidates < 2:
+        raise ConfigError(f"--choose mbr cannot choose among --candidates {candidates}.")
     start = time.monotonic()
     with ExitStack() as stack:
         # Input and model first: where they fail, nothing is written.
         lines = number_lines(stack.enter_context(_open_input(source)), source)
         lines = chain(list(islice(lines, 1)), lines)
-        labeler = load(folder)
+        model = load(folder)
+        task: Task = model.form.task if isinstance(model, Labeler) else "text"
+        limits = None
+        if isinstance(model, Labeler) and thresholds is not None:
+            asked = settings_of(
+                model, choose=choose, reward=reward, candidates=candidates, calibrated=calibrated
+            )
+            limits = read_matching(thresholds, asked)
+        elif not isinstance(model, Labeler) and (calibrated or thresholds is not None):
+            raise ConfigError("calibration and thresholds are of labels; this model writes texts.")
 
         def label(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-            found = labeler.label(
-                [row.example for row in rows],
-                top_k=top_k,
-                choose=choose,
-                reward=reward,
-                batch_size=batch_size,
-            )
-            for row, candidates in zip(rows, found, strict=True):
-                yield line_of(row, candidates, task=labeler.form.task)
+            examples = [row.example for row in rows]
+            if isinstance(model, Labeler):
+                found = model.predict(
+                    examples,
+                    top_k=top_k,
+                    choose=choose,
+                    reward=reward,
+                    mbr_candidates=candidates,
+                    probability_candidates=candidates,
+                    calibrated=calibrated,
+                    batch_size=batch_size,
+                )
+            else:
+                ranked = model.label(
+                    examples, top_k=top_k, choose=choose, reward=reward, batch_size=batch_size
+                )
+                found = [Prediction(some) for some in ranked]
+            for row, one in zip(rows, found, strict=True):
+                kept = one if limits is None else above(one, limits, done)
+                yield line_of(row, kept, task=task)
 
         output = stack.enter_context(ContinuedFile(out, is_restarted=is_restarted))
         done.out, total = out, _count_lines(source)
@@ -154,34 +198,114 @@ def predict_file(
         events(StageFinished("predict", done.seconds, {"texts": done.texts}))
 
 
-def line_of(row: Row, candidates: Iterable[Candidate], *, task: Task) -> dict[str, Any]:
+def read_matching(path: Path, asked: Mapping[str, Any]) -> Thresholds:
+    """Read thresholds that were chosen for predictions like those that are asked for.
+
+    Args:
+        asked: what `settings_of` says of them.
+
+    Raises:
+        ConfigError: if the file is none, has no threshold, or is of other predictions.
+    """
+    found = read_thresholds(path)
+    if not found.is_reachable and found.unreachable == "drop":
+        raise ConfigError(
+            f"{path}: {found.target} is not reachable, so nothing would be left.\n"
+            "  Choose thresholds for a lower target with groot threshold."
+        )
+    of = dict(found.settings)
+    advice = {
+        "choose": f"Give --choose {of.get('choose')}",
+        "reward": f"Give --reward {' '.join(of.get('reward') or ())}",
+        "candidates": f"Give --candidates {of.get('candidates')}",
+        "calibration": "Give --raw"
+        if of.get("calibration") is None
+        else "The model has been calibrated again since, or --raw was given",
+    }
+    wrong = [name for name in advice if of.get(name) != asked.get(name)]
+    if wrong:
+        lines = [
+            f"{name} is {asked.get(name)!r}, there it was {of.get(name)!r}. {advice[name]}."
+            for name in wrong
+        ]
+        raise ConfigError(
+            f"{path}: was chosen for other predictions than these:\n  "
+            + "\n  ".join(lines)
+            + "\n  Or choose thresholds again with groot threshold."
+        )
+    return found
+
+
+def above(found: Prediction, limits: Thresholds, done: PredictedFile) -> Prediction:
+    """The prediction without what is below its threshold; of the first candidate it is counted."""
+    candidates: list[Candidate] = []
+    for rank, candidate in enumerate(found.candidates):
+        if not isinstance(candidate.output, tuple):
+            candidates.append(candidate)
+            continue
+        items: list[Item] = list(candidate.output)
+        kept = [one for one in items if limits.keeps(label_of(one), found.probabilities.get(one))]
+        candidates.append(dataclasses.replace(candidate, output=tuple(kept)))
+        if rank == 0:
+            done.spans += len(items)
+            done.dropped += len(items) - len(kept)
+            for name in (label_of(one) for one in items if one not in kept):
+                if not limits.has_threshold(name):
+                    done.dropped_labels[name] = done.dropped_labels.get(name, 0) + 1
+    return dataclasses.replace(found, candidates=candidates)
+
+
+def dropped_line(done: PredictedFile) -> str:
+    """What thresholds did, in a line.
+
+    >>> dropped_line(PredictedFile(spans=9, dropped=3, dropped_labels={"song": 2}))
+    'dropped 3 of 9 spans: 1 below its threshold, 2 of labels without one (song)'
+    """
+    others = sum(done.dropped_labels.values())
+    below = done.dropped - others
+    parts = [f"{below} below {'its' if below == 1 else 'their'} threshold"]
+    if others:
+        parts.append(f"{others} of labels without one ({', '.join(sorted(done.dropped_labels))})")
+    return f"dropped {done.dropped} of {done.spans} spans: {', '.join(parts)}"
+
+
+def line_of(row: Row, found: Prediction, *, task: Task) -> dict[str, Any]:
     """One line of the output.
 
     >>> one = Candidate("greet", ("greet",), log_p=0.0)
-    >>> line_of(Row(7, Example("hi")), [one], task="classes")["candidates"]
-    [{'classes': ['greet'], 'log_p': 0.0, 'probability': 1.0}]
+    >>> line_of(Row(7, Example("hi")), Prediction([one], 1.0, {"greet": 1.0}), task="classes")
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'id': 7, 'text': 'hi', 'covered': 1.0,
+     'candidates': [{'classes': ['greet'], 'probabilities': [1.0],
+                     'log_p': 0.0, 'probability': 1.0}]}
     """
     return {
         "id": row.id,
         "text": row.example.text,
+        **({} if found.covered is None else {"covered": found.covered}),
         "candidates": [
             {
-                **_output_of(one, task),
+                **_output_of(one, task, found.probabilities),
                 "log_p": one.log_p,
                 "probability": None if one.log_p is None else min(1.0, math.exp(one.log_p)),
             }
-            for one in candidates
+            for one in found.candidates
         ],
     }
 
 
-def _output_of(candidate: Candidate, task: Task) -> dict[str, Any]:
+def _output_of(
+    candidate: Candidate, task: Task, probabilities: Mapping[Item, float]
+) -> dict[str, Any]:
     if candidate.is_malformed:
         return {"malformed": candidate.target}
     if task == "text":
         return {"text": candidate.text}
     if task == "classes":
-        return {"classes": list(candidate.classes)}
+        return {
+            "classes": list(candidate.classes),
+            "probabilities": [probabilities.get(name) for name in candidate.classes],
+        }
     return {
         "spans": [
             {
@@ -283,7 +407,7 @@ def _is_same(mine: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
             for one in line["candidates"]
         ]
 
-    numbers = ("log_p", "probability", "spans")
+    numbers = ("log_p", "probability", "probabilities", "spans")
     pairs = zip(mine["candidates"], written["candidates"], strict=False)
     return said(mine) == said(written) and all(
         _is_close(one["log_p"], other.get("log_p")) for one, other in pairs

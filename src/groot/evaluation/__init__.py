@@ -6,6 +6,8 @@ outputs       what a candidate says against the gold, for spans, classes and tex
 errors        which gold span met which predicted one: error kinds and the confusion of labels
 ranking       reward by rank, mean of the top k, oracle@k, reciprocal rank, Kendall's tau
 calibration   whether a probability of 0.8 is right 8 times in 10
+calibration_map  maps that make probabilities mean what they say
+thresholds    how probable a span must be for a precision or recall
 significance  bootstrap intervals and paired tests over examples
 measure       all of it for one set of predictions, and the paired comparison of two
 records       predictions as JSONL files

@@ -30,6 +30,7 @@ Kind = Literal["none", "temperature", "isotonic"]
 
 CALIBRATION_FILE = "calibration.json"
 VERSION = 1
+DRAWS = 20  # of outcomes, for the calibration error of chance
 _LEAST = 1e-6  # probabilities nearer to 0 or 1 have no useful logit
 _LOG_TEMPERATURES = (-3.0, 4.0)  # searched
 
@@ -139,8 +140,11 @@ def fit_calibration(
 
     Cross-validation: the texts are cut into folds, each kind is fitted on all folds but one and
     measured on that one. The kind with the lowest Brier score over all folds is fitted again on
-    everything. `scores` holds, for each kind and from the held-out folds only, `brier` (mean of
-    (p - right)²), `log_loss` (nats) and `calibration_error`.
+    everything; but "none" stays where that is not better by more than one standard error of the
+    difference, over texts. `scores` holds, for each kind and from the held-out folds only,
+    `brier` (mean of (p - right)²), `log_loss` (nats), `calibration_error`, and as
+    `calibration_error_of_chance` the calibration error that these probabilities would have by the
+    accident of few examples if they were all true.
 
     Args:
         probabilities: [N] of the model, one for each span (or class) that its candidates say.
@@ -187,6 +191,10 @@ def fit_calibration(
             for kind, values in held_out.items()
         }
     best = min(kinds, key=lambda kind: scores[kind]["brier"] or 0.0)
+    gain = (p - right) ** 2 - (held_out[best] - right) ** 2
+    of_texts = np.bincount(text, weights=gain)
+    if of_texts.sum() <= math.sqrt(n_texts) * float(of_texts.std()):
+        best = "none"
     fitted = _fit(best, p, right)
     return replace(
         fitted,
@@ -200,7 +208,7 @@ def fit_calibration(
 
 
 def proper_scores(p: NDArray[np.float64], right: NDArray[np.float64]) -> dict[str, float | None]:
-    """Brier score, log loss in nats and calibration error of probabilities.
+    """Brier score, log loss in nats and calibration error of probabilities, and that of chance.
 
     >>> proper_scores(np.array([0.5, 0.5]), np.array([1.0, 0.0]))["brier"]
     0.25
@@ -211,7 +219,15 @@ def proper_scores(p: NDArray[np.float64], right: NDArray[np.float64]) -> dict[st
         "brier": float(np.mean((p - right) ** 2)),
         "log_loss": float(log_loss),
         "calibration_error": calibration_error(p, right),
+        "calibration_error_of_chance": _error_of_chance(p),
     }
+
+
+def _error_of_chance(p: NDArray[np.float64]) -> float:
+    """Mean calibration error of outcomes that are drawn by these very probabilities."""
+    rng = np.random.default_rng(0)
+    drawn = [calibration_error(p, rng.random(len(p)) < p) or 0.0 for _ in range(DRAWS)]
+    return sum(drawn) / DRAWS
 
 
 def _fit(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Calibration:

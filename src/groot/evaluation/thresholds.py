@@ -62,6 +62,15 @@ def parse_target(text: str) -> Target:
     raise ConfigError(f"target {text!r} is none. Targets: precision=0.95, recall=0.8, f1=max.")
 
 
+def check_confidence(confidence: float) -> None:
+    """Raise ConfigError where it is no share between 0 and 1.
+
+    >>> check_confidence(0.95)
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1.")
+
+
 class Interval(NamedTuple):
     """The ends of a 95 % interval."""
 
@@ -156,6 +165,11 @@ class Thresholds:
     settings: Mapping[str, Any] = field(default_factory=dict)
     n_texts: int = 0
     data: str = ""
+
+    def has_threshold(self, label: str) -> bool:
+        """Whether the target is reachable for a label."""
+        row = self.labels.get(label) if self.labels else self.all
+        return row is not None and row.threshold is not None
 
     def keeps(self, label: str, probability: float | None) -> bool:
         """Whether a span of the label and of this probability is kept."""
@@ -252,8 +266,7 @@ def choose_thresholds(
             f"{len(p)} probabilities, {len(right)} of is_right, {len(name)} labels, "
             f"{len(text)} texts."
         )
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1.")
+    check_confidence(confidence)
     if not sum(n_gold.values()):
         raise DataError("the data has no gold to compare with.\n  Give data that is labelled.")
     if not len(p):
@@ -300,7 +313,7 @@ def choose_threshold(
 ) -> Row:
     """Choose one threshold for N predicted spans.
 
-    precision: the spans are ordered by probability. For a few sizes n, each twice the one before,
+    precision: the spans are ordered by probability. For a few sizes n, each 4 times the one before,
     the n most probable spans are tested: is precision at least the target, by the lower bound of
     Clopper and Pearson at (1 - confidence) / number of sizes? From each size that passes, less
     probable spans are added one by one until the test fails. The most spans that were reached are
@@ -322,7 +335,7 @@ def choose_threshold(
     >>> row = choose_threshold([0.9] * 60 + [0.2] * 9, [True] * 60 + [False] * 9, range(69), 70,
     ...                        parse_target("precision=0.9"))
     >>> round(row.threshold, 2), row.n_kept, round(row.bound, 2)
-    (0.55, 60, 0.93)
+    (0.55, 60, 0.94)
     """
     p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=bool)
     order = np.argsort(-p, kind="stable")
@@ -375,16 +388,14 @@ _Chosen = tuple[int | None, float | None, str]
 
 
 def _by_precision(steps: _Steps, n_gold: int, target: float, error: float) -> _Chosen:
-    n_least = math.ceil(math.log(error) / math.log(target))
+    n_least = _least(target, error)
     n_all = int(steps.n[-1]) if len(steps.n) else 0
     if n_all < n_least:
         reason = f"{n_all} predicted; at least {n_least}, all right, would show it"
         return None, None, reason
-    n_starts = 1 + math.ceil(math.log2(n_all / n_least))
-    least = math.ceil(math.log(error / n_starts) / math.log(target))
-    sizes = {min(least * 2**i, n_all) for i in range(n_starts)}
+    sizes = _sizes(n_all, target, error)
     starts = sorted({int(np.searchsorted(steps.n, size)) for size in sizes})
-    bounds = lower_bound(steps.right, steps.n, error / n_starts)
+    bounds = lower_bound(steps.right, steps.n, error / len(sizes))
     reached = -1
     for start in starts:
         fails = np.flatnonzero(bounds[start:] < target)
@@ -394,8 +405,24 @@ def _by_precision(steps: _Steps, n_gold: int, target: float, error: float) -> _C
         return reached, float(bounds[reached]), ""
     best = max(starts, key=lambda start: float(bounds[start]))
     of = f"{steps.right[best]} of the {steps.n[best]} most probable are right"
-    reason = f"at best {bounds[best]:.3f} is shown: {of}"
+    reason = f"at best {bounds[best]:.3f} can be shown, where {of}"
     return best, float(bounds[best]), reason
+
+
+def _least(target: float, error: float) -> int:
+    """How many spans, all of them right, show the target."""
+    return math.ceil(math.log(error) / math.log(target))
+
+
+def _sizes(n_all: int, target: float, error: float) -> set[int]:
+    """How many of the most probable spans are tested first: few sizes, as each costs some error."""
+    sizes = {n_all}
+    for count in range(2, n_all + 1):
+        least = _least(target, error / count)
+        sizes = {min(least * 4**i, n_all) for i in range(count)}
+        if n_all in sizes:
+            break
+    return sizes
 
 
 def _by_recall(steps: _Steps, n_gold: int, target: float, error: float) -> _Chosen:
@@ -404,7 +431,8 @@ def _by_recall(steps: _Steps, n_gold: int, target: float, error: float) -> _Chos
     bounds = lower_bound(np.minimum(steps.right, n_gold), n_gold, error)
     last = len(bounds) - 1
     if bounds[last] < target:
-        reason = f"at best {bounds[last]:.3f} is shown: {steps.right[last]} of {n_gold} are found"
+        found = f"{steps.right[last]} of {n_gold} are found"
+        reason = f"at best {bounds[last]:.3f} can be shown, where {found}"
         return last, float(bounds[last]), reason
     at = int(np.flatnonzero(bounds >= target)[0])  # rises with each step: the first is the last
     return at, float(bounds[at]), ""

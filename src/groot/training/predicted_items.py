@@ -80,7 +80,7 @@ def predicted_items(
             f"none of the {len(examples)} texts has gold {task}.\n"
             f"  Give data that is labelled with {task}."
         )
-    n_gold = Counter(_label(item) for _, gold in with_gold for item in gold)
+    n_gold = Counter(label_of(item) for _, gold in with_gold for item in gold)
     unknown = sorted(set(n_gold) - set(labeler.form.labels))
     if n_gold and len(unknown) == len(n_gold):
         raise DataError(
@@ -112,7 +112,7 @@ def predicted_items(
             output = one.candidates[0].output if one.candidates else ()
             said = set(output) if isinstance(output, tuple) else set()
             rows += [
-                (p, item in gold, item in said, _label(item), number)
+                (p, item in gold, item in said, label_of(item), number)
                 for item, p in one.probabilities.items()
             ]
         events(StepDone("predict", first + len(part), len(with_gold)))
@@ -228,25 +228,39 @@ def threshold_folder(
         confidence=confidence,
         unreachable=unreachable,
         n_texts=items.n_texts,
-        settings=settings_of(labeler, choose=choose, candidates=candidates, calibrated=calibrated),
+        settings=settings_of(
+            labeler, choose=choose, reward=reward, candidates=candidates, calibrated=calibrated
+        ),
         data=str(data),
     )
 
 
 def settings_of(
-    labeler: Labeler, *, choose: str, candidates: int, calibrated: bool | None
+    labeler: Labeler,
+    *,
+    choose: str,
+    reward: Sequence[str] | None = None,
+    candidates: int,
+    calibrated: bool | None,
 ) -> dict[str, Any]:
     """What predictions must have in common for a threshold of one to mean the same for the other.
 
-    `calibration` is the fingerprint of the map, or None where probabilities are the model's own.
+    `reward` is what "mbr" maximises, None without it; `calibration` the fingerprint of the map, or
+    None where probabilities are the model's own.
     """
     mapped = None if calibrated is False else labeler.calibration
     return {
         "choose": choose,
+        "reward": list(reward or labeler.reward_specs) if choose == "mbr" else None,
         "candidates": candidates,
         "calibration": None if mapped is None else mapped.fingerprint,
     }
 
 
-def _label(item: Span | str) -> str:
+def label_of(item: Span | str) -> str:
+    """The label of a span; a class is its own.
+
+    >>> label_of(Span(0, 4, "artist")), label_of("buy")
+    ('artist', 'buy')
+    """
     return item if isinstance(item, str) else item.label

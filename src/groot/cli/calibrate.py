@@ -1,0 +1,88 @@
+"""groot calibrate: make a model's probabilities mean what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from groot.cli.console import answer, answer_json, answer_table
+from groot.cli.reader_option import ReaderOption, parse_reader
+from groot.config import describe
+
+
+def calibrate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a model")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="labelled data that the model was not trained on: a file, a folder or a benchmark"
+        ),
+    ],
+    split: Annotated[
+        Literal["train", "dev", "test"],
+        typer.Option(help="of a benchmark or a folder of splits"),
+    ] = "dev",
+    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
+    reader: ReaderOption = None,
+    candidates: Annotated[int, typer.Option(min=2, help="candidates searched per text")] = 16,
+    on_bad_lines: Annotated[
+        Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
+    ] = "stop",
+    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+) -> None:
+    """Fit a map from the model's probabilities to true ones; groot predict then uses it.
+
+    Isotonic, temperature or none: whichever does best on texts that it was not fitted on.
+    Written to calibration.json beside the model; delete the file to be rid of it.
+
+    \b
+    Examples:
+    groot calibrate runs/first --data dev.conll
+    groot calibrate runs/first --data mit_restaurant --json
+    """
+    from groot.cli.progress import watcher
+    from groot.evaluation.calibration_map import CALIBRATION_FILE, as_report
+    from groot.labeler import labeler_folder
+    from groot.training.predicted_items import calibrate_folder
+
+    with watcher() as events:
+        found = calibrate_folder(
+            folder,
+            data,
+            split=split,
+            format=format,
+            reader=parse_reader(reader),
+            candidates=candidates,
+            on_bad_lines=on_bad_lines,
+            events=events,
+        )
+    report = as_report(found)
+    if json:
+        answer_json(report)
+        return
+    _print(report)
+    answer(f"{found.kind}: written to {labeler_folder(folder) / CALIBRATION_FILE}")
+
+
+def _print(report: dict[str, Any]) -> None:
+    from groot.cli.tables import new_table, number
+
+    names = ("calibration_error", "calibration_error_of_chance", "brier", "log_loss")
+    shown = {"scores": "of all candidates", "predicted": "of the first candidates"}
+    table = new_table(
+        f"{report['n_items']} spans or classes of {report['n_texts']} texts; each number is of"
+        " texts that the map was not fitted on",
+        "",
+        *(name.replace("_", " ") for name in names),
+    )
+    for key, title in shown.items():
+        for kind, scores in report[key].items():
+            mark = ", chosen" if kind == report["kind"] else ""
+            table.add_row(
+                f"{title}: {kind}{mark}", *(number(scores[name], digits=4) for name in names)
+            )
+    answer_table(table)
