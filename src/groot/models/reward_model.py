@@ -76,12 +76,20 @@ class RewardModel(nn.Module):
             "vocabulary": the logit of a token is the reward of the prefix that ends with it, so
             that one call scores the whole vocabulary (FaRMA).
         separator: what ends the prompt of a causal backbone; None as in `Prompts`.
+        max_prompt_tokens: of a longer prompt that is given as text, the end is read; None: all.
 
     Raises:
         ModelError: for a kind that does not exist.
     """
 
-    def __init__(self, backbone: TextModel, kind: Kind, *, separator: str | None = None) -> None:
+    def __init__(
+        self,
+        backbone: TextModel,
+        kind: Kind,
+        *,
+        separator: str | None = None,
+        max_prompt_tokens: int | None = None,
+    ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise ModelError(f"no reward model of kind {kind!r}. Kinds: {', '.join(KINDS)}")
@@ -90,6 +98,7 @@ class RewardModel(nn.Module):
         self.prompts = Prompts(
             backbone.tokenizer, is_causal=backbone.is_causal, separator=separator
         )
+        self.max_prompt_tokens = max_prompt_tokens
         self.head: nn.Linear | None = None
         if kind != "vocabulary":
             width = int(backbone.config.hidden_size)
@@ -166,7 +175,8 @@ class RewardModel(nn.Module):
 
     def text_rewards(self, prompts: Sequence[str], outputs: Sequence[str]) -> Tensor:
         """Reward [N] of whole outputs given as text, read with the model's own tokenizer."""
-        inputs = [self.prompts.input_ids(prompt) for prompt in prompts]
+        limit = self.max_prompt_tokens
+        inputs = [self.prompts.input_ids(prompt, limit=limit) for prompt in prompts]
         return self.rewards(inputs, [self.prompts.target_ids(output) for output in outputs])
 
     @torch.no_grad()
@@ -219,6 +229,7 @@ class RewardModel(nn.Module):
             "part": PART,
             "kind": self.kind,
             "separator": self.prompts.separator,
+            "max_prompt_tokens": self.max_prompt_tokens,
         }
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
         (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
@@ -255,7 +266,12 @@ def load_reward_model(folder: str | Path) -> RewardModel:
     separator = settings.get("separator")
     if separator is not None and not isinstance(separator, str):
         raise ModelError(f"{folder / SETTINGS_FILE}: separator {separator!r} is not a text.")
-    model = RewardModel(load_model(folder), settings["kind"], separator=separator)
+    limit = settings.get("max_prompt_tokens")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ModelError(f"{folder / SETTINGS_FILE}: max_prompt_tokens {limit!r} is no number > 0.")
+    model = RewardModel(
+        load_model(folder), settings["kind"], separator=separator, max_prompt_tokens=limit
+    )
     if model.head is not None:
         _load_head(model.head, folder / HEAD_FILE)
     return model.eval()

@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
-from groot.models.text_model import TextModel
 from groot.training.batches import BatchOrder
 from groot.training.events import Note, OnEvent, StageFinished, StageStarted, StepDone
 from groot.training.loop import Collate, LossOf, Step, train_steps
@@ -119,7 +118,7 @@ class _Progress:
 
 
 def train_stage(
-    model: TextModel,
+    model: nn.Module,
     settings: StageSettings,
     context: StageContext,
     *,
@@ -221,7 +220,7 @@ def train_stage(
     return StageResult(value, progress.best_step, done_steps, seconds)
 
 
-def _trained_weights(model: TextModel) -> dict[str, Tensor]:
+def _trained_weights(model: nn.Module) -> dict[str, Tensor]:
     """Copies of the weights that are trained, by name."""
     return {
         name: weight.detach().clone()
@@ -231,7 +230,7 @@ def _trained_weights(model: TextModel) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _put_weights(model: TextModel, weights: Mapping[str, Tensor]) -> None:
+def _put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, weight in model.named_parameters():
         if name in weights:
             weight.copy_(weights[name])
