@@ -170,7 +170,11 @@ def test_an_interrupted_file_is_continued_to_the_same_bytes(groot, labeler, tmp_
     labeler.stop_after = None
     told = groot("predict", "model", "-i", source, "-o", out, "--batch-size", 2, "--json")
     assert told.code == 0
-    assert json.loads(told.out)["continued_from"] == 6
+    done = json.loads(told.out)
+    assert done["continued_from"] == 6
+    assert done["texts_per_second"] > 0
+    assert "labelled 4 texts in " in told.err
+    assert " texts per second" in told.err
     assert out.read_bytes() == whole.read_bytes()
     assert (tmp_path / "out.errors.jsonl").read_bytes() == (
         tmp_path / "whole.errors.jsonl"
@@ -196,9 +200,10 @@ def test_a_finished_file_is_left_as_it_is(groot, labeler, tmp_path):
     out = tmp_path / "out.jsonl"
     groot("predict", "model", "-i", source, "-o", out)
     before = out.read_bytes()
-    told = groot("predict", "model", "-i", source, "-o", out)
+    told = groot("predict", "model", "-i", source, "-o", out, "--json")
     assert told.code == 0
     assert "holds 1 texts already" in told.err
+    assert json.loads(told.out)["texts_per_second"] is None
     assert out.read_bytes() == before
 
 

@@ -87,7 +87,7 @@ def predict(
     groot predict runs/first --in texts.jsonl --out labelled.jsonl --top-k 5
     echo '"play nina simone"' | groot predict runs/first --in -
     """
-    from groot.cli.predict_file import PredictedFile, dropped_line, predict_file
+    from groot.cli.predict_file import PredictedFile, dropped_line, predict_file, speed_line
     from groot.cli.progress import watcher
 
     if json and out == STANDARD:
@@ -116,6 +116,8 @@ def predict(
         raise typer.Exit(INTERRUPTED) from None
     if json:
         answer_json(done.as_json())
+    if done.texts_per_second is not None:
+        say(speed_line(done))
     if thresholds is not None:
         say(dropped_line(done))
     if done.bad_lines and done.errors is not None:

@@ -71,6 +71,8 @@ class PredictedFile:
         errors: the file that lists them; None where there are none.
         out: the file of predictions.
         seconds: of this start.
+        labelling_s: the part of it behind loading and checking: reading, labelling and writing
+            the texts that are new.
     """
 
     texts: int = 0
@@ -83,6 +85,13 @@ class PredictedFile:
     errors: Path | None = None
     out: Path | None = None
     seconds: float = 0.0
+    labelling_s: float = 0.0
+
+    @property
+    def texts_per_second(self) -> float | None:
+        """Speed of labelling; None where this start labelled nothing."""
+        new = self.texts - self.continued_from
+        return new / self.labelling_s if new and self.labelling_s > 0 else None
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -96,6 +105,7 @@ class PredictedFile:
             "dropped": self.dropped,
             "dropped_labels": self.dropped_labels,
             "seconds": round(self.seconds, 3),
+            "texts_per_second": self.texts_per_second and round(self.texts_per_second, 3),
         }
 
 
@@ -190,9 +200,11 @@ def predict_file(
         if done.texts:
             events(Note(f"{out} holds {done.texts} texts already; continuing after them"))
         events(StageStarted("predict", total, done.texts))
+        labelling = time.monotonic()
         while texts := list(islice(rows, batch_size)):
             output.write(label(texts))
             done.texts += len(texts)
+            done.labelling_s = time.monotonic() - labelling
             events(StepDone("predict", done.texts + done.bad_lines, total))
         done.seconds = time.monotonic() - start
         events(StageFinished("predict", done.seconds, {"texts": done.texts}))
@@ -267,6 +279,18 @@ def dropped_line(done: PredictedFile) -> str:
     if others:
         parts.append(f"{others} of labels without one ({', '.join(sorted(done.dropped_labels))})")
     return f"dropped {done.dropped} of {done.spans} spans: {', '.join(parts)}"
+
+
+def speed_line(done: PredictedFile) -> str:
+    """How fast texts were labelled, in a line.
+
+    >>> speed_line(PredictedFile(texts=3000, continued_from=1000, labelling_s=2.5))
+    'labelled 2,000 texts in 2.5 s: 800 texts per second'
+    """
+    new = done.texts - done.continued_from
+    rate = done.texts_per_second or 0.0
+    shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"labelled {new:,} texts in {done.labelling_s:.1f} s: {shown} texts per second"
 
 
 def line_of(row: Row, found: Prediction, *, task: Task) -> dict[str, Any]:
