@@ -23,7 +23,7 @@ class Legal(Protocol):
         """Ids that may come next; at least one until the text has ended."""
 
     def after(self, token: int) -> Legal:
-        """The place behind one of them."""
+        """The place behind one of them; any place behind another token, such as padding."""
 
 
 class Grammar(Guide):
@@ -131,6 +131,8 @@ class _InTarget:
     def after(self, token: int) -> _InTarget:
         if self.forced:
             return _InTarget(self.grammar, self.glue, self.state, self.slot, self.forced[1:])
+        if token not in self.tokens():
+            return self
         at = list(self.grammar.tokens[self.state]).index(token)
         closes = self.grammar.closes[self.state][at]
         slot = self.slot + closes

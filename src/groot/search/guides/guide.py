@@ -113,10 +113,10 @@ class SumOfGuides(Guide):
     def __init__(self, guides: Sequence[Guide]) -> None:
         flat: list[Guide] = []
         for guide in guides:
-            flat += guide.guides if isinstance(guide, SumOfGuides) else [guide]
+            flat.extend(guide.guides if isinstance(guide, SumOfGuides) else (guide,))
         if not flat:
             raise ConfigError("a sum of guides needs at least one guide")
-        self.guides = tuple(flat)
+        self.guides: tuple[Guide, ...] = tuple(flat)
         counts = [guide.n_candidates for guide in flat if guide.n_candidates is not None]
         self.n_candidates = min(counts, default=None)
         self.temperature = min(guide.temperature for guide in flat)
