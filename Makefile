@@ -2,7 +2,9 @@
 # make demo    train and optimise a small labeler on the sample; SEED=2 for another seed
 # make test    all tests and the examples in the docstrings
 # make check   lint, format, types, examples in the docstrings
-# make bench   train on the four benchmarks and print the table of the README
+# make bench   train on the four benchmarks and print the table of the README, then
+#              make bench-search (beside generate and CTranslate2) and make bench-taggers (beside
+#              spaCy), which write docs/benchmarks.md and take the models that were trained
 #              BENCH="atis snips" for some of them, SEED=2 for another seed
 
 PYTHON ?= python3
@@ -11,7 +13,9 @@ DEMO_OUT ?= runs/demo$(if $(filter-out 1,$(SEED)),-seed-$(SEED))
 BENCH ?= atis snips mit_restaurant mit_movie_trivia
 BIN = .venv/bin
 
-.PHONY: setup demo test check bench
+TRAINED = $(foreach name,$(filter mit_restaurant snips,$(BENCH)),$(name)=runs/bench/$(name)-seed-$(SEED))
+
+.PHONY: setup demo test check bench bench-training bench-search bench-taggers
 .DELETE_ON_ERROR:
 
 setup: .venv/.installed
@@ -37,5 +41,17 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --doctest-modules src
 
-bench: setup
+bench:
+	$(MAKE) bench-training
+	$(MAKE) bench-search
+	$(MAKE) bench-taggers
+
+bench-training: setup
 	$(BIN)/python benchmarks/tagging.py $(BENCH) --seed $(SEED) --out runs/bench
+
+bench-search: setup
+	$(BIN)/python benchmarks/search.py --page docs/benchmarks.md \
+	  $(if $(TRAINED),--model $(TRAINED) --proof $(addsuffix /fitted,$(TRAINED)))
+
+bench-taggers: setup
+	$(if $(TRAINED),$(BIN)/python benchmarks/taggers.py --page docs/benchmarks.md --model $(TRAINED))

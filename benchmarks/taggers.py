@@ -28,6 +28,7 @@ from side_by_side import (
     write_json,
     write_section,
 )
+from threadpoolctl import threadpool_limits
 
 from groot.config import load_config
 from groot.data import read_splits
@@ -241,7 +242,7 @@ def main() -> None:
         "passes": given.passes,
         "rows": [],
     }
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # spaCy says which gold spans its tokenizer cuts through
         for name, folder in given.model:
             report["rows"] += compare(name, folder, given)
