@@ -16,7 +16,7 @@ LAYERS = (
     ("data", "rewards", "correction"),
     ("models", "search"),
     ("labeler", "generator"),
-    ("folders",),
+    ("folders", "saved_guides"),
     ("training",),
     ("report", "serve"),
     ("cli",),

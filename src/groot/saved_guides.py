@@ -1,0 +1,186 @@
+"""A guide with its models and settings in one folder, and guides made by name.
+
+guide.json       name, settings, and which of the folders beside it are its models
+reward_model/    of args, pargs, cd, rad, farma, deal and best_of_n
+tuned/ reference/    of implicit
+0/ 1/ ...        the guides of a sum
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from groot.errors import ConfigError, ModelError
+from groot.generator import Generator
+from groot.models.loading import load_model, read_json, save_model
+from groot.models.reward_model import RewardModel, load_reward_model
+from groot.models.text_model import TextModel
+from groot.rewards.compose import Reward
+from groot.search.guides import GUIDES
+from groot.search.guides.guide import Chooser, Guide, SumOfGuides
+
+GUIDE_FILE = "guide.json"
+VERSION = 1
+PART = "guide"
+REWARD_MODEL, TUNED, REFERENCE = "reward_model", "tuned", "reference"
+
+# Guides that are made of a reward model; `deal` and `best_of_n` ask it for whole texts.
+OF_REWARD_MODEL = ("args", "pargs", "cd", "rad", "farma", "deal", "best_of_n")
+
+
+def make_guide(
+    name: str,
+    generator: Generator,
+    *,
+    reward_model: RewardModel | None = None,
+    tuned: TextModel | None = None,
+    reference: TextModel | None = None,
+    reward: Reward | None = None,
+    **settings: Any,
+) -> Guide | Chooser:
+    """The guide of a name in `GUIDES`, for a generator.
+
+    Args:
+        generator: what it steers.
+        reward_model: what most guides need.
+        tuned: what `implicit` needs; reference is the generator where it is None.
+        reward: of a text against another, what `mbr` maximises.
+        settings: of the guide; see its class.
+
+    Raises:
+        ConfigError: if something is missing, a setting does not exist, or the reward model is of
+            another kind.
+    """
+    made: Any = GUIDES[name]
+    known = {*inspect.signature(made).parameters} - {"model", "tuned", "reference", "reward"}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ConfigError(f"guide {name!r} has no setting {', '.join(unknown)}.")
+    if name in OF_REWARD_MODEL:
+        if reward_model is None:
+            raise ConfigError(f"guide {name!r} needs a reward model: --reward-model DIR.")
+        if name == "best_of_n":
+            return made(reward_model.rewards, **settings)
+        check_same_tokens(reward_model, generator)
+        if name == "deal":
+            return made(generator.model, reward_model.rewards, **settings)
+        return made(reward_model, **settings)
+    if name == "implicit":
+        if tuned is None:
+            raise ConfigError("guide 'implicit' needs a tuned model.")
+        return made(tuned, reference, **settings)
+    if name == "mbr":
+        if reward is None:
+            raise ConfigError("guide 'mbr' needs a reward: --reward NAME.")
+        return made(reward, generator.prompts.text, **settings)
+    raise ConfigError(
+        f"guide {name!r} is made of a function; make it in Python and pass it to the generator."
+    )
+
+
+def check_same_tokens(reward_model: RewardModel, generator: Generator) -> None:
+    """Refuse a reward model that reads other ids than the generator writes.
+
+    Raises:
+        ConfigError: if their vocabularies differ.
+    """
+    mine, theirs = generator.prompts.tokenizer, reward_model.tokenizer
+    if mine is not theirs and mine.get_vocab() != theirs.get_vocab():
+        raise ConfigError(
+            "the reward model spells texts with other tokens than the generator, so it cannot"
+            " score token by token.\n  Train one on the generator, or choose among whole samples:"
+            " guide best_of_n."
+        )
+
+
+def save_guide(guide: Guide | Chooser, folder: str | Path) -> None:
+    """Write a guide with everything that it is made of, the generator apart.
+
+    Raises:
+        ConfigError: for a guide made of a function that no folder can hold: a grammar, a heuristic
+            or reward other than a reward model's, rewards of one's own.
+    """
+    folder = Path(folder)
+    saved = _describe(guide, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"version": VERSION, "part": PART, **saved}, indent=2) + "\n"
+    (folder / GUIDE_FILE).write_text(text, encoding="utf-8")
+
+
+def _describe(guide: Guide | Chooser, folder: Path) -> dict[str, Any]:
+    """What guide.json says; the models are written on the way."""
+    if isinstance(guide, SumOfGuides):
+        for number, one in enumerate(guide.guides):
+            save_guide(one, folder / str(number))
+        return {"name": guide.name, "settings": {}, "guides": len(guide.guides)}
+    held: dict[str, Any] = {"name": guide.name, "settings": getattr(guide, "settings", {})}
+    parts = vars(guide)
+    if guide.name in OF_REWARD_MODEL:
+        model = parts.get("heuristic") or parts.get("reward") or parts.get("model")
+        model = getattr(model, "__self__", model)  # of deal and best_of_n, the method `rewards`
+        if not isinstance(model, RewardModel):
+            raise _unsaved(guide, "its reward is not that of a reward model")
+        model.save(folder / REWARD_MODEL)
+        return {**held, "models": [REWARD_MODEL]}
+    if guide.name == "implicit":
+        models = {TUNED: parts["tuned"], REFERENCE: parts["reference"]}
+        models = {name: model for name, model in models.items() if model is not None}
+        for name, model in models.items():
+            save_model(model, folder / name)
+        return {**held, "models": list(models)}
+    if guide.name == "mbr":
+        return {**held, "reward": parts["reward"].name.split()}
+    raise _unsaved(guide, "it is made of a function")
+
+
+def _unsaved(guide: Guide | Chooser, reason: str) -> ConfigError:
+    return ConfigError(f"guide {guide.name!r} cannot be saved: {reason}. Make it in Python again.")
+
+
+def holds_guide(folder: str | Path) -> bool:
+    """Whether `save_guide` wrote a guide there."""
+    return (Path(folder) / GUIDE_FILE).is_file()
+
+
+def load_guide(folder: str | Path, generator: Generator) -> Guide | Chooser:
+    """The guide in a folder, for a generator.
+
+    Raises:
+        ModelError: if there is none, or it is damaged.
+        ConfigError: if it does not fit the generator.
+    """
+    folder = Path(folder)
+    if not holds_guide(folder):
+        raise ModelError(f"{folder}: no guide here ({GUIDE_FILE} is missing).")
+    path = folder / GUIDE_FILE
+    saved = read_json(path)
+    if saved.get("part") != PART or saved.get("version") != VERSION:
+        raise ModelError(
+            f"{path}: describes {saved.get('part')!r} of version {saved.get('version')!r}; this"
+            f" groot reads a guide of version {VERSION}."
+        )
+    name, settings = saved.get("name"), saved.get("settings")
+    if not isinstance(name, str) or not isinstance(settings, Mapping):
+        raise ModelError(f"{path}: name or settings are missing.")
+    if name == SumOfGuides.name:
+        count = saved.get("guides")
+        if not isinstance(count, int) or count < 1:
+            raise ModelError(f"{path}: says nothing of the guides that it is the sum of.")
+        guides = [load_guide(folder / str(number), generator) for number in range(count)]
+        if not all(isinstance(guide, Guide) for guide in guides):
+            raise ModelError(f"{path}: is the sum of something else than guides of next tokens.")
+        return SumOfGuides([guide for guide in guides if isinstance(guide, Guide)])
+    models = saved.get("models", [])
+    return make_guide(
+        name,
+        generator,
+        reward_model=load_reward_model(folder / REWARD_MODEL) if REWARD_MODEL in models else None,
+        tuned=load_model(folder / TUNED) if TUNED in models else None,
+        reference=load_model(folder / REFERENCE) if REFERENCE in models else None,
+        reward=generator.reward(saved["reward"]) if "reward" in saved else None,
+        **settings,
+    )
