@@ -20,6 +20,7 @@ from groot.cli.evaluate import evaluate
 from groot.cli.export import export
 from groot.cli.predict import predict
 from groot.cli.report import report
+from groot.cli.reward_model import reward_model
 from groot.cli.reward_option import RewardCommand
 from groot.cli.threshold import threshold
 from groot.cli.train import train
@@ -41,6 +42,7 @@ app.command(cls=RewardCommand, no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(calibrate)
 app.command(cls=RewardCommand, no_args_is_help=True)(threshold)
 app.command(no_args_is_help=True)(doctor)
+app.command("reward-model", no_args_is_help=True)(reward_model)
 app.command(no_args_is_help=True)(report)
 app.command(no_args_is_help=True)(export)
 

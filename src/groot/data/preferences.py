@@ -45,6 +45,7 @@ class Preference:
         rejected: the worse one.
         chosen_reward, rejected_reward: how good they are; None where only the order is known.
         source: "path:line", or the id of the example and the places of its two candidates.
+        messages: the prompt as a conversation, where it was given as one.
         example: whose candidates they are, where they were made from candidates.
         chosen_output, rejected_output: what the two say as labels, for candidates of a labelling.
     """
@@ -55,6 +56,7 @@ class Preference:
     chosen_reward: float | None = None
     rejected_reward: float | None = None
     source: str = ""
+    messages: tuple[Mapping[str, str], ...] | None = field(default=None, compare=False)
     example: Example | None = field(default=None, compare=False)
     chosen_output: Gold | None = None
     rejected_output: Gold | None = None
@@ -70,7 +72,7 @@ class PreferenceSet:
 
 
 def join_messages(messages: Messages) -> str:
-    """A conversation as plain text, for tokenizers without a chat template.
+    """A conversation as plain text: for outputs, and for tokenizers without a chat template.
 
     One message alone is its content. Several are written as "role: content", a line each.
 
@@ -199,6 +201,7 @@ def _read(
         chosen_reward=better,
         rejected_reward=worse,
         source=source,
+        messages=None if isinstance(prompt, str) else tuple(prompt),
     )
 
 

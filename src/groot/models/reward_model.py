@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -172,6 +172,18 @@ class RewardModel(nn.Module):
         """Reward [N] of whole outputs, end token included; see `prefix_rewards`."""
         prefix_rewards, is_real = self.prefix_rewards(inputs, outputs)
         return last_of(prefix_rewards, is_real)
+
+    def conversation_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int] | None:
+        """A prompt of messages in the tokenizer's chat template; None where it has none."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            return None
+        ids = self.tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+        )
+        return [int(one) for one in ids]
 
     def text_rewards(self, prompts: Sequence[str], outputs: Sequence[str]) -> Tensor:
         """Reward [N] of whole outputs given as text, read with the model's own tokenizer."""

@@ -26,7 +26,7 @@ from groot.labeler import load as load_labeler
 from groot.labels import FORMATS
 from groot.models.alternatives import position_limit
 from groot.models.codec import Codec
-from groot.models.embedded import parameter_groups
+from groot.models.embedded import count_parameters, parameter_groups
 from groot.models.loading import add_lora, load_model, read_json
 from groot.models.reward_model import KINDS, Kind, RewardModel, load_reward_model
 from groot.objectives import REWARD_OBJECTIVES
@@ -242,6 +242,40 @@ def _report(
     }
 
 
+def plan_reward_model(
+    preferences: PreferenceSet | Sequence[Preference],
+    model: str | Path,
+    *,
+    settings: RewardModelSettings,
+    held_out: PreferenceSet | Sequence[Preference] | None = None,
+) -> dict[str, Any]:
+    """What `train_reward_model` would do; loads the backbone and writes nothing."""
+    pairs = _pairs(preferences)
+    if held_out is None:
+        pairs, held = cut_held_out(pairs, share=settings.held_out, seed=settings.seed)
+    else:
+        held = _pairs(held_out)
+    reward_model, spell = open_backbone(model, settings)
+    items, missed = pair_items(pairs, spell, reward_model)
+    held_items, held_missed = pair_items(held, spell, reward_model)
+    lengths = sorted(max(len(item.chosen), len(item.rejected)) for item in items)
+    return {
+        "kind": settings.kind,
+        "pairs": {
+            "train": len(items),
+            "held_out": len(held_items),
+            "unusable": len(missed) + len(held_missed),
+        },
+        "unusable": [*missed, *held_missed][:5],
+        "steps": settings.passes * -(-len(items) // settings.batch_size),
+        "output_tokens": {"median": lengths[len(lengths) // 2], "longest": lengths[-1]}
+        if lengths
+        else None,
+        "parameters": count_parameters(reward_model),
+        "trained": sum(w.numel() for w in reward_model.parameters() if w.requires_grad),
+    }
+
+
 # From preferences to token ids
 
 Spell = Callable[[Preference], "PairItem | str"]
@@ -288,7 +322,9 @@ def _text_speller(model: RewardModel, max_new_tokens: int | None) -> Spell:
         chosen, rejected = map(model.prompts.target_ids, (pair.chosen, pair.rejected))
         if max_new_tokens is not None and max(len(chosen), len(rejected)) > max_new_tokens:
             return f"an output has more than the generator's {max_new_tokens} tokens"
-        prompt = model.prompts.input_ids(pair.prompt, limit=model.max_prompt_tokens)
+        prompt = model.conversation_ids(pair.messages) if pair.messages else None
+        if prompt is None:
+            prompt = model.prompts.input_ids(pair.prompt, limit=model.max_prompt_tokens)
         return _item(pair, prompt, chosen, rejected)
 
     return spell

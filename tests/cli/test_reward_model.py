@@ -1,0 +1,79 @@
+"""groot reward-model: from a file of pairs, or of candidates, to a folder and its numbers."""
+
+import json
+
+import pytest
+
+from groot.data.candidates import CandidateRow, write_candidates
+
+
+@pytest.fixture(scope="module")
+def gpt2(make_model_folder, tmp_path_factory):
+    return make_model_folder("gpt2", tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    rows = [
+        {"prompt": f"{verb} {noun}", "chosen": f"please {noun}", "rejected": f"what {noun} is"}
+        for verb in ("play", "book", "in")
+        for noun in ("paris", "may", "table", "river")
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_run_its_numbers_and_once_more(groot, gpt2, pairs, tmp_path):
+    words = ("reward-model", pairs, "--model", gpt2, "--out", tmp_path / "run", "--passes", 1)
+    told = groot(*words, "--json")
+    assert told.code == 0, told.err
+    results = json.loads(told.out)
+    assert results["kind"] == "partial"
+    assert results["pairs"] == {"train": 11, "held_out": 1, "unusable": 0}
+    assert (tmp_path / "run" / "model" / "groot.json").is_file()
+    again = groot(*words)
+    assert again.code == 0
+    assert "length read" in again.out
+    assert "finished" in again.err
+    other = groot(*words, "--seed", 2)
+    assert other.code == 2
+    assert "settings.seed: 1 -> 2" in other.err
+
+
+def test_a_dry_run_counts_and_writes_nothing(groot, gpt2, pairs, tmp_path):
+    told = groot("reward-model", pairs, "--model", gpt2, "--out", tmp_path / "run", "--dry-run")
+    assert (told.code, (tmp_path / "run").exists()) == (0, False)
+    assert "pairs: 11 to learn from, 1 held out" in told.out
+
+
+def test_candidates_need_their_examples(groot, gpt2, tmp_path):
+    rows = [
+        CandidateRow(f"texts:{line}", text, text, reward=reward)
+        for line in (1, 2, 3)
+        for text, reward in (("in may", 1.0), ("in paris please", 0.5), ("two", 0.0))
+    ]
+    write_candidates(tmp_path / "candidates.parquet", rows)
+    words = ("reward-model", tmp_path / "candidates.parquet", "--model", gpt2, "--out", tmp_path)
+    told = groot(*words, "--dry-run")
+    assert told.code == 2
+    assert "add --data" in told.err
+    texts = tmp_path / "texts.jsonl"
+    lines = [json.dumps({"prompt": f"play {n}", "completion": "may"}) for n in "abc"]
+    texts.write_text("\n".join(lines))
+    told = groot(*words, "--dry-run", "--data", texts, "--margin", 0.6, "--json")
+    assert told.code == 0, told.err
+    assert json.loads(told.out)["pairs"] == {"train": 2, "held_out": 1, "unusable": 0}
+
+
+def test_bad_rows_stop_with_their_lines_or_are_left_out(groot, gpt2, pairs, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    same = {"prompt": "a", "chosen": "b", "rejected": "b"}
+    bad.write_text(pairs.read_text() + json.dumps(same) + "\n")
+    words = ("reward-model", bad, "--model", gpt2, "--out", tmp_path / "run", "--dry-run")
+    told = groot(*words)
+    assert told.code == 2
+    assert "bad.jsonl:13: 'chosen' and 'rejected' are the same text" in told.err
+    told = groot(*words, "--on-bad-rows", "skip")
+    assert told.code == 0
+    assert "1 rows of" in told.err
