@@ -14,7 +14,9 @@ import typer
 
 from groot import __version__
 from groot.cli.calibrate import calibrate
+from groot.cli.compare_guides import compare_guides
 from groot.cli.console import say
+from groot.cli.diagnose import diagnose
 from groot.cli.doctor import doctor
 from groot.cli.evaluate import evaluate
 from groot.cli.export import export
@@ -43,6 +45,8 @@ app.command(no_args_is_help=True)(calibrate)
 app.command(cls=RewardCommand, no_args_is_help=True)(threshold)
 app.command(no_args_is_help=True)(doctor)
 app.command("reward-model", no_args_is_help=True)(reward_model)
+app.command("compare-guides", cls=RewardCommand, no_args_is_help=True)(compare_guides)
+app.command(cls=RewardCommand, no_args_is_help=True)(diagnose)
 app.command(no_args_is_help=True)(report)
 app.command(no_args_is_help=True)(export)
 

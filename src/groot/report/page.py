@@ -14,11 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from groot.report import plots, tables
 from groot.report.corrections import read_corrections
 from groot.report.curves import learning_plots
+from groot.report.guides import GuideSections, read_guides
 from groot.report.inputs import Run, read_run
 from groot.report.marks import SIGNS, WORDS
 from groot.report.stories import correction_stories, stories
 
 MOST_LABEL_ROWS = 15
+NO_GUIDES = GuideSections()
 # Control characters and lone surrogates mean nothing to a browser, and some are not allowed.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -33,13 +35,20 @@ class Plot(NamedTuple):
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write `report.html` into a run folder and return its path; a second call writes it anew.
+    """Write `report.html` into a folder and return its path; a second call writes it anew.
+
+    Args:
+        run_folder: of a run, or one that compare-guides or diagnose wrote to.
 
     Raises:
-        DataError: if the folder has no results.json, or a file of it is broken.
+        DataError: if the folder has no results to report, or a file of it is broken.
     """
     folder = Path(run_folder)
-    html = render(read_run(folder))
+    guides = read_guides(folder)
+    if guides and not (folder / "results.json").is_file():
+        html = render_guides(folder, guides)
+    else:
+        html = render(read_run(folder), guides)
     path = folder / "report.html"
     unfinished = folder / f".report.{os.getpid()}"
     try:
@@ -50,7 +59,22 @@ def write_report(run_folder: Path) -> Path:
     return path
 
 
-def render(run: Run) -> str:
+def render_guides(folder: Path, guides: GuideSections) -> str:
+    """The page of a folder that holds nothing but results on guides."""
+    html = (
+        _environment()
+        .get_template("guide_report.html")
+        .render(
+            name=folder.resolve().name,
+            guides=guides,
+            guide_plots=_drawn(*guides.plots),
+            version=_version(),
+        )
+    )
+    return _UNPRINTABLE.sub("\ufffd", html)
+
+
+def render(run: Run, guides: GuideSections = NO_GUIDES) -> str:
     """The page as text."""
     corrected = read_corrections(run.folder / "candidates", run.last.examples, run.notices)
     helped, hurt = stories(run, corrected)
@@ -83,6 +107,8 @@ def render(run: Run) -> str:
             helped=helped,
             hurt=hurt,
             corrections=correction_stories(corrected),
+            guides=guides,
+            guide_plots=_drawn(*guides.plots),
             signs=[(kind, SIGNS[kind], words) for kind, words in WORDS.items()],
             version=_version(),
         )
