@@ -68,7 +68,35 @@ def predict(
             help="drop spans below their label's threshold; a file of groot threshold",
         ),
     ] = None,
+    guide: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="steer a generator of free text: args, pargs, cd, rad, farma, deal, best_of_n,"
+            " mbr; or the folder of a saved guide",
+        ),
+    ] = None,
+    reward_model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="of the guide; groot reward-model wrote it"),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(help="of the guide, nats per unit of reward; default: the guide's own"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of what a guide draws")] = 0,
+    save_guide: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="write the guide with its models and settings there"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="texts searched together")] = 64,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(
+            help="arithmetic; bfloat16 is faster on processors that have it, and some log_p are off"
+            " in the second digit"
+        ),
+    ] = "float32",
     plain_text: Annotated[
         bool, typer.Option("--plain-text", help="each line is a text, whatever the file's name")
     ] = False,
@@ -86,12 +114,19 @@ def predict(
     Examples:
     groot predict runs/first --in texts.jsonl --out labelled.jsonl --top-k 5
     echo '"play nina simone"' | groot predict runs/first --in -
+    groot predict runs/text --in prompts.jsonl --guide pargs --reward-model runs/partial
     """
+    from groot.cli.guided_texts import GuideChoice
     from groot.cli.predict_file import PredictedFile, dropped_line, predict_file, speed_line
     from groot.cli.progress import watcher
 
     if json and out == STANDARD:
         raise ConfigError("--json needs --out FILE: standard output holds the predictions.")
+    if guide is None and (reward_model or save_guide or weight is not None):
+        raise ConfigError("--reward-model, --weight and --save-guide belong to --guide NAME.")
+    choice = None
+    if guide is not None:
+        choice = GuideChoice(guide, reward_model, reward or None, weight, seed, save_guide)
     done = PredictedFile()
     try:
         with watcher() as events:
@@ -106,7 +141,9 @@ def predict(
                 candidates=candidates,
                 calibrated=calibrated,
                 thresholds=thresholds,
+                guide=choice,
                 batch_size=batch_size,
+                dtype=dtype,
                 is_plain_text=plain_text or source.suffix == ".txt",
                 is_restarted=force,
                 events=events,

@@ -18,7 +18,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import torch
+
 from groot.cli.continued_file import STANDARD, ContinuedFile
+from groot.cli.guided_texts import GuideChoice, guided_texts
 from groot.data.jsonl import parse_json
 from groot.data.lines import number_lines, open_binary
 from groot.data.result import Problem, RowError
@@ -121,7 +124,9 @@ def predict_file(
     candidates: int = 16,
     calibrated: bool | None = None,
     thresholds: Path | None = None,
+    guide: GuideChoice | None = None,
     batch_size: int = 64,
+    dtype: Literal["float32", "bfloat16"] = "float32",
     is_plain_text: bool = False,
     is_restarted: bool = False,
     events: OnEvent = ignore_events,
@@ -139,7 +144,9 @@ def predict_file(
         candidates: searched per text for probabilities, and for "mbr".
         calibrated: as in `Labeler.predict`.
         thresholds: a file of `groot threshold`: spans below their label's threshold are dropped.
+        guide: steers a generator of free text.
         batch_size: texts searched together.
+        dtype: arithmetic of the model.
         is_plain_text: a line is a text, not JSON.
         is_restarted: begin out anew where it is there already.
         events: is called with the progress.
@@ -161,6 +168,8 @@ def predict_file(
         lines = number_lines(stack.enter_context(_open_input(source)), source)
         lines = chain(list(islice(lines, 1)), lines)
         model = load(folder)
+        if dtype != "float32":
+            model.model.to(getattr(torch, dtype))
         task: Task = model.form.task if isinstance(model, Labeler) else "text"
         limits = None
         if isinstance(model, Labeler) and thresholds is not None:
@@ -170,6 +179,11 @@ def predict_file(
             limits = read_matching(thresholds, asked)
         elif not isinstance(model, Labeler) and (calibrated or thresholds is not None):
             raise ConfigError("calibration and thresholds are of labels; this model writes texts.")
+        if isinstance(model, Labeler) and guide is not None:
+            raise ConfigError("a guide steers a generator of free text; this folder has a labeler.")
+        guided = None
+        if not isinstance(model, Labeler) and guide is not None:
+            guided = guided_texts(guide, model, top_k=top_k, batch_size=batch_size)
 
         def label(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
             examples = [row.example for row in rows]
@@ -184,6 +198,8 @@ def predict_file(
                     calibrated=calibrated,
                     batch_size=batch_size,
                 )
+            elif guided is not None:
+                found = [Prediction(some) for some in guided(examples)]
             else:
                 ranked = model.label(
                     examples, top_k=top_k, choose=choose, reward=reward, batch_size=batch_size

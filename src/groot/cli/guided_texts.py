@@ -1,0 +1,90 @@
+"""Texts of a generator that a guide steers, for groot predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groot.errors import ConfigError
+from groot.generator import Generator, Method
+from groot.models.reward_model import load_reward_model
+from groot.saved_guides import holds_guide, load_guide, make_guide, save_guide
+from groot.search.guides import Chooser, Guide
+from groot.types import Candidate, Example
+
+
+@dataclass(frozen=True, slots=True)
+class GuideChoice:
+    """What was asked for.
+
+    Args:
+        name: of a guide, or the folder of a saved one.
+        reward_model: its folder.
+        reward: what mbr maximises.
+        weight: nats per unit of reward; None is the guide's own.
+        seed: of what is drawn.
+        save_to: folder for the guide with its models and settings.
+    """
+
+    name: str
+    reward_model: Path | None = None
+    reward: Sequence[str] | None = None
+    weight: float | None = None
+    seed: int = 0
+    save_to: Path | None = None
+
+
+def open_guide(choice: GuideChoice, generator: Generator) -> Guide | Chooser:
+    """The guide that was asked for.
+
+    Raises:
+        ConfigError: if something is missing, or settings are given for a guide that has its own.
+    """
+    if holds_guide(choice.name):
+        if choice.reward_model is not None or choice.weight is not None:
+            raise ConfigError(
+                f"--guide {choice.name} is a saved guide with a reward model and a weight of its"
+                " own. Name a guide instead, or leave out --reward-model and --weight."
+            )
+        return load_guide(choice.name, generator)
+    settings: dict[str, Any] = {} if choice.weight is None else {"weight": choice.weight}
+    folder = choice.reward_model
+    return make_guide(
+        choice.name,
+        generator,
+        reward_model=None if folder is None else load_reward_model(folder),
+        reward=generator.reward(choice.reward) if choice.name == "mbr" else None,
+        **settings,
+    )
+
+
+def guided_texts(
+    choice: GuideChoice, generator: Generator, *, top_k: int, batch_size: int
+) -> Callable[[Sequence[Example]], list[list[Candidate]]]:
+    """A function that writes the texts of examples; the same prompt always gets the same ones.
+
+    What the guide means to be drawn from is sampled; a greedy guide's best texts are searched.
+    """
+    guide = open_guide(choice, generator)
+    if choice.save_to is not None:
+        save_guide(guide, choice.save_to)
+    temperature = guide.temperature if isinstance(guide, Guide) else 1.0
+    method: Method = "sample" if temperature > 0 else "greedy" if top_k == 1 else "beam"
+
+    def write(examples: Sequence[Example]) -> list[list[Candidate]]:
+        prompts = list(dict.fromkeys(example.text for example in examples))
+        found = generator(
+            prompts,
+            n=top_k,
+            method=method,
+            temperature=temperature or 1.0,
+            seed=choice.seed,
+            guide=guide,
+            batch_size=batch_size,
+        )
+        of = dict(zip(prompts, found, strict=True))
+        return [of[example.text] for example in examples]
+
+    return write
