@@ -8,9 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import groot.cli.predict_file as predict_file_module
+from groot.config import load_config
+from groot.data.sample import read_sample
 from groot.labeler import Labeler, Prediction
+from groot.training.start import make_labeler
 from groot.types import Candidate, Span
 
 
@@ -266,3 +270,26 @@ def test_input_and_output_must_differ(groot, labeler, tmp_path):
     told = groot("predict", "model", "-i", source, "-o", source)
     assert told.code == 2
     assert read(source) == [{"text": "Text"}]
+
+
+def test_bfloat16_labels_as_float32_does(groot, tmp_path):
+    config = load_config(
+        settings=["model.width=32", "model.feed_forward=32", "model.vocabulary_size=300"]
+    )
+    made = make_labeler(config, read_sample("train").examples[:40])
+    noise = torch.Generator().manual_seed(5)
+    with torch.no_grad():  # untrained, it gives all labels the very same probability
+        for weight in made.model.parameters():
+            weight.add_(0.2 * torch.randn(weight.shape, generator=noise))
+    made.save(tmp_path / "model")
+    source = write(tmp_path / "in.jsonl", {"text": "play nina simone"}, {"text": "now"})
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        out = tmp_path / f"{dtype}.jsonl"
+        args = ("-i", source, "-o", out, "--dtype", dtype, "--top-k", 3)
+        told = groot("predict", tmp_path / "model", *args)
+        assert told.code == 0, told.err
+        found[dtype] = [[one["log_p"] for one in line["candidates"]] for line in read(out)]
+    for exact, rounded in zip(found["float32"], found["bfloat16"], strict=True):
+        assert rounded == pytest.approx(exact, rel=0.05)
+    assert found["float32"] != found["bfloat16"]  # it was used
