@@ -16,7 +16,9 @@ from groot.evaluation.records import read_records
 from groot.generator import Generator
 from groot.report import write_report
 from groot.training.evaluate_folder import evaluate_folder
+from groot.training.groot_trainer import GrootTrainer
 from groot.training.run import plan_run, train_run
+from groot.training.start import checked
 from groot.types import Example
 
 THINGS = {"drink": ("tea", "coffee", "milk"), "food": ("bread", "rice", "soup", "cake")}
@@ -103,6 +105,9 @@ def test_candidates_are_kept_with_where_they_came_from(run):
         assert len({(row.target, row.output) for row in some}) == len(some) <= 8
         assert all(row.reward is not None for row in some)
         assert set(some[0].rewards) == {"exact", "wanted_words:please"}
+        written = [row.log_p for row in some if row.log_p is not None]
+        assert written == sorted(written, reverse=True)
+        assert sum(row.source == "gold" for row in some) == 1
 
 
 def test_a_finished_run_is_not_done_again_and_has_a_report(run, data):
@@ -235,10 +240,14 @@ def test_the_plan_counts_without_writing(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_trainer_of_labelers_says_where_free_text_goes():
+    rows = [{"prompt": "food", "completion": "i want soup"}] * 20
+    with pytest.raises(DataError, match="Free text is trained by groot train"):
+        GrootTrainer(None, "exact", train_dataset=rows)
+
+
 def test_no_dev_reference_is_an_error(data, tmp_path):
     splits = read_splits(data)
     splits.dev.examples = [Example("food", id="1")]
-    from groot.training.start import checked
-
     with pytest.raises(DataError, match="no example has a reference"):
         checked(splits, config_of(data))

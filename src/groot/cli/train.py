@@ -1,4 +1,4 @@
-"""groot train: fit a labeler to labelled data, optimise it for a reward, evaluate, report."""
+"""groot train: fit a labeler or a generator to data, optimise it for a reward, evaluate, report."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def train(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Fit a labeler, optimise it for a reward, evaluate, report.
+    """Fit a labeler or a generator of text, optimise it for a reward, evaluate, report.
 
     The same command again continues where it stopped; a finished run prints its results.
 
@@ -75,6 +75,7 @@ def train(
     groot train train.conll --dev dev.conll --reward f0.5 --out runs/first
     groot train mit_restaurant --reward f0.5=0.8 exact=0.2 --out runs/mixed
     groot train atis --reward my_metric.py:score --out runs/mine
+    groot train prompts.jsonl --reward length:4-12 --out runs/texts
     groot train atis --out runs/atis --set fit.passes=10 --dry-run
     groot train --print-config > run.yaml
     groot train --config run.yaml --out runs/first

@@ -143,18 +143,20 @@ def text_rows(
             rows[key] = row
 
     gold = example.reference
-    if gold is not None:
-        add(CandidateRow(example.id, gold, gold, source="gold", round=round))
-    for one in ranked:
-        if one.output is not None and one.output == gold:
-            known = rows[gold, False]
-            rows[gold, False] = dataclasses.replace(known, log_p=one.log_p)
-            continue
+    for one in ranked[: per_example - 1]:  # one place is the reference's
+        is_gold = one.output is not None and one.output == gold
         add(
             CandidateRow(
-                example.id, one.target, one.output, log_p=one.log_p, source=one.source, round=round
+                example.id,
+                one.target,
+                one.output,
+                log_p=one.log_p,
+                source="gold" if is_gold else one.source,
+                round=round,
             )
         )
+    if gold is not None:
+        add(CandidateRow(example.id, gold, gold, source="gold", round=round))
     places = {key: place for place, key in enumerate(rows)}
     for one in ranked:
         if one.output is None or one.output == gold:
