@@ -57,7 +57,7 @@ from side_by_side import (
 )
 
 from groot.data import read_examples
-from groot.labeler import load
+from groot.labeler import Labeler, example_of, load
 from groot.labels.grammar import Normalise
 from groot.types import Example
 
@@ -103,7 +103,7 @@ EFFORTS: dict[str, dict[str, Effort]] = {
     "standard": {
         "embedded": Effort(APART, {1: 128, 5: 128, 16: 64}, 5, 12.0, 16, {5: 256, 16: 64}, 256),
         "t5-small": Effort(TOGETHER, {1: 64, 5: 64, 16: 16}, 3, 20.0, 5, {5: 16}, 64),
-        "mt5-small": Effort(TOGETHER, {1: 64, 5: 24, 16: 8}, 1, 0.0, 3, {5: 4}, 64),
+        "mt5-small": Effort(TOGETHER, {1: 64, 5: 24, 16: 8}, 1, 0.0, 3, {5: 4}, 32),
     },
     "full": {
         "embedded": Effort(APART, {1: 512, 5: 512, 16: 256}, 9, 60.0, 50, {5: 700, 16: 256}, 512),
@@ -137,6 +137,7 @@ def throughput(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple
     """Batches of 64: the texts that were labelled, and the times for all of them."""
     part = spread(texts, effort.texts.get(k, min(effort.texts.values())))
     few = part.part(range(min(2, len(part.inputs))))
+    warm(part, model)
     timings = alternate(
         contenders(by_length(part, BATCH), k, model),
         rounds=effort.rounds,
@@ -146,9 +147,18 @@ def throughput(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple
     return part, timings
 
 
+def warm(texts: Texts, model: Any | None) -> None:
+    """Let those who prepare something once per length of a text do so before it counts."""
+    for batch in by_length(texts, BATCH):
+        search(batch, 1)
+        if model is not None:
+            translate_legal(model, batch, 1)
+
+
 def latency(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple[Texts, Timings]:
     """One text at a time; each text is a round, and the order turns from text to text."""
     part = spread(texts, effort.singles)
+    warm(part, model)
     all_rounds = Timings(*({name: [] for name in contenders([], k, model)} for _ in range(3)))
     for place in range(len(part.inputs)):
         runs = contenders([part.part([place])], k, model)
@@ -226,6 +236,26 @@ def agreement(texts: Texts, k: int, normalise: Normalise) -> dict[str, int]:
             whose = "tie" if gap == 0 else "groot higher" if gap > 0 else "generate higher"
             counts[f"{kind}: {whose}"] += 1
     return dict(counts)
+
+
+# ---------------------------------------------------------------- batch sizes
+LONG_WORDS = 2000
+
+
+def batch_sizes(labeler: Labeler, examples: Sequence[Example], *, n_long: int) -> dict[str, Any]:
+    """Whether texts get the same labels one by one and in batches of 64.
+
+    Args:
+        examples: short texts.
+        n_long: texts of 2,000 words beside them, made by joining short ones.
+    """
+    words = itertools.cycle([word for example in examples for word in example.words])
+    long = [" ".join(itertools.islice(words, LONG_WORDS)) for _ in range(n_long)]
+    texts = [*(example.words[0] for example in examples[:n_long]), *long]
+    mixed = [*examples, *map(example_of, texts)]
+    found = [labeler.label(mixed, probability_candidates=0, batch_size=size) for size in (1, BATCH)]
+    same = [one[0].output == other[0].output for one, other in zip(*found, strict=True)]
+    return {"texts": len(mixed), "long": n_long, "same": sum(same)}
 
 
 # ---------------------------------------------------------------- proofs
@@ -354,6 +384,17 @@ def page_text(report: Mapping[str, Any], command: str) -> str:
     ]
     if report["agreement"]:
         parts += ["### Agreement with generate", AGREEMENT_NOTES, agreement_table(report)]
+    if report["batches"]:
+        parts += [
+            "### Batch sizes",
+            *(
+                f"{row['model']}: {row['same']} of {row['texts']} texts of {row['data']} get"
+                f" the same labels one by one and in batches of {BATCH},"
+                f" among them {row['long']} of one"
+                f" word and {row['long']} of {LONG_WORDS:,} words (float32)."
+                for row in report["batches"]
+            ),
+        ]
     if report["proofs"]:
         parts += ["### What proofs cost", PROOF_NOTES, *map(proof_table, report["proofs"])]
     if report["formats"]:
@@ -544,6 +585,7 @@ def main() -> None:
             "rates": vars(rates),
             "speed": [],
             "agreement": [],
+            "batches": [],
             "proofs": [],
             "formats": [],
         }
@@ -558,7 +600,13 @@ def main() -> None:
         if not given.speed_only:
             for name, folder in [*given.model, *given.proof]:
                 effort = EFFORTS[given.effort or "standard"]["embedded"]
-                texts = ready(load(folder), read([name], "test"))
+                labeler, examples = load(folder), read([name], "test")
+                texts = ready(labeler, examples)
+                same = batch_sizes(
+                    labeler, examples[: 4 * max(effort.texts.values())], n_long=effort.singles // 2
+                )
+                report["batches"].append({"model": str(folder), "data": name, **same})
+                note(f"batches {report['batches'][-1]}")
                 found = proofs(spread(texts, 4 * max(effort.texts.values())), 5, effort)
                 report["proofs"].append({"model": str(folder), "data": name, **found})
                 note(f"proofs {folder}: {found}")
