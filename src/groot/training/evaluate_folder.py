@@ -78,7 +78,7 @@ def evaluate_folder(
     """
     labeler = load(folder)
     # the numbers are of the ranks that are looked at
-    only = {} if isinstance(labeler, Generator) else {"probability_candidates": 0}
+    only: dict[str, Any] = {} if isinstance(labeler, Generator) else {"probability_candidates": 0}
     found = read_labelled(
         data, split=split, format=format, reader=reader, on_bad_lines=on_bad_lines
     )
