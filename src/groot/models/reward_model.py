@@ -187,9 +187,25 @@ class RewardModel(nn.Module):
 
     def text_rewards(self, prompts: Sequence[str], outputs: Sequence[str]) -> Tensor:
         """Reward [N] of whole outputs given as text, read with the model's own tokenizer."""
+        return self.read_texts(prompts, outputs, [True] * len(outputs))[0]
+
+    def read_texts(
+        self, prompts: Sequence[str], outputs: Sequence[str], is_finished: Sequence[bool]
+    ) -> tuple[Tensor, int]:
+        """Reward [N] of outputs given as text, and how many tokens of them were read.
+
+        Args:
+            is_finished: which outputs end here; the others are prefixes, without an end token.
+        """
         limit = self.max_prompt_tokens
         inputs = [self.prompts.input_ids(prompt, limit=limit) for prompt in prompts]
-        return self.rewards(inputs, [self.prompts.target_ids(output) for output in outputs])
+        targets = [
+            ids if is_whole else ids[:-1]
+            for ids, is_whole in zip(
+                map(self.prompts.target_ids, outputs), is_finished, strict=True
+            )
+        ]
+        return self.rewards(inputs, targets), sum(map(len, targets))
 
     @torch.no_grad()
     def begin(
