@@ -234,6 +234,7 @@ class Labeler:
             self._candidates(example, cut, found, k)
             for example, (cut, found) in zip(examples, searched, strict=True)
         ]
+        likeliest: list[Gold] = [(some[0].output or ()) if some else () for some in chosen]
         if k < probability_candidates:
             # Bounds hold for any targets, so these need no proof that they are the likeliest.
             wider = self._search(
@@ -251,11 +252,12 @@ class Labeler:
             with self.reward(reward) as maximised:
                 chosen = choose_all(examples, chosen, maximised, "mbr")
         predictions = []
-        for example, (cut, found), some in zip(examples, searched, chosen, strict=True):
+        rows = zip(examples, searched, chosen, likeliest, strict=True)
+        for example, (cut, found), some, said in rows:
             own = self._marginals(example, cut, found)
             items, values = list(own.of), [one.probability for one in own.of.values()]
             if mapped is not None:
-                values = mapped(values).tolist()
+                values = mapped(values, [item in said for item in items]).tolist()
             is_one = max(k, probability_candidates) == 1  # its spans have a share of one, always
             probabilities = {} if is_one else dict(zip(items, values, strict=True))
             candidates = [_with_probabilities(one, probabilities) for one in some[:top_k]]

@@ -9,7 +9,7 @@ import pytest
 
 import groot.cli.predict_file as predict_file_module
 import groot.training.predicted_items as items_module
-from groot.evaluation.calibration_map import Calibration, read_calibration
+from groot.evaluation.calibration_map import Calibration, Map, read_calibration
 from groot.labeler import SETTINGS_FILE, Labeler, Prediction
 from groot.types import Candidate, Span
 
@@ -36,7 +36,8 @@ class Told(Labeler):
                 if label in LABELS:
                     values[Span(start, start + len(word), label)] = float(f"0.{word[len(label) :]}")
             if self.calibration is not None and calibrated is not False:
-                mapped = self.calibration(list(values.values())).tolist()
+                ones = [True] * len(values)
+                mapped = self.calibration(list(values.values()), ones).tolist()
                 values = dict(zip(values, mapped, strict=True))
             first = () if choose == "mbr" else tuple(span for span in values if values[span] >= 0.5)
             found.append(Prediction([Candidate("", first, -0.1)], 0.9, values))
@@ -172,7 +173,7 @@ def test_thresholds_of_raw_probabilities_are_not_used_on_calibrated_ones(
     thresholds = tmp_path / "thresholds.json"
     words = ("threshold", tmp_path, "--data", dev, "--target", "precision=0.9", "-o", thresholds)
     groot(*words)
-    labeler.calibration = Calibration("temperature", temperature=2.0)
+    labeler.calibration = Calibration(Map("temperature", temperature=2.0))
     source = write(tmp_path / "in.jsonl", {"text": "good97"})
     predict = ("predict", tmp_path, "-i", source, "-o", "-", "--thresholds", thresholds)
     told = groot(*predict)
@@ -181,7 +182,7 @@ def test_thresholds_of_raw_probabilities_are_not_used_on_calibrated_ones(
     assert groot(*predict, "--raw").code == 0
     groot(*words)
     assert groot(*predict).code == 0
-    labeler.calibration = Calibration("temperature", temperature=3.0)
+    labeler.calibration = Calibration(Map("temperature", temperature=3.0))
     assert "calibrated again since" in groot(*predict).err
 
 
@@ -255,13 +256,15 @@ def test_calibrate(groot, labeler, tmp_path):
     report = json.loads(told.out)
     found = read_calibration(tmp_path)
     assert found is not None
-    assert (found.kind, found.candidates, found.data) == ("isotonic", 16, str(dev))
-    assert found([0.95])[0] == pytest.approx(0.6, abs=0.06)
-    assert (report["n_texts"], report["n_items"], report["kind"]) == (400, 800, "isotonic")
-    for kind, low, high in (("none", 0.2, 0.5), ("isotonic", 0.0, 0.08)):
-        assert low <= report["predicted"][kind]["calibration_error"] <= high
+    assert (found.likeliest.kind, found.candidates, found.data) == ("temperature", 16, str(dev))
+    assert found([0.95], [True])[0] == pytest.approx(0.6, abs=0.06)
+    counts = (report["n_texts"], report["n_likeliest"], report["n_others"])
+    assert counts == (400, 400, 400)
+    assert report["likeliest"]["kind"] == "temperature"
+    for kind, low, high in (("none", 0.2, 0.5), ("temperature", 0.0, 0.08)):
+        assert low <= report["scores"]["likeliest"][kind]["calibration_error"] <= high
     told = groot("calibrate", tmp_path, "--data", dev)
-    assert "isotonic, chosen" in told.out
+    assert "temperature, chosen" in told.out
     assert str(tmp_path / "calibration.json") in told.out
 
 
@@ -269,5 +272,5 @@ def test_nothing_to_calibrate(groot, labeler, tmp_path):
     dev = write(tmp_path / "dev.jsonl", *rows("good90", repeat=5))
     told = groot("calibrate", tmp_path, "--data", dev)
     assert told.code == 2
-    assert "5 of 5 right" in told.err
+    assert "5 of 5 spans right" in told.err
     assert not (tmp_path / "calibration.json").exists()

@@ -11,6 +11,7 @@ from groot.evaluation.calibration import calibration_error
 from groot.evaluation.calibration_map import (
     CALIBRATION_FILE,
     Calibration,
+    Map,
     fit_calibration,
     read_calibration,
 )
@@ -29,22 +30,29 @@ def too_sure(p):
     return odds / (1 + odds)
 
 
-def test_temperature_by_hand():
+def fitted(p, right, texts, **settings):
+    """What is fitted where the likeliest candidates say everything."""
+    found = fit_calibration(p, right, texts, np.ones(len(p)), **settings)
+    assert (found.others, found.scores["others"]) == (Map(), {})
+    return found.likeliest, found.scores["likeliest"]
+
+
+def test_maps_by_hand():
     # logit(0.9) / 2 = ln(9) / 2 = ln(3), and 1 / (1 + 1/3) = 0.75
-    assert Calibration("temperature", temperature=2.0)(0.9) == pytest.approx(0.75)
-    ends = Calibration("temperature", temperature=2.0)([0.0, 1.0])
+    assert Map("temperature", temperature=2.0)(0.9) == pytest.approx(0.75)
+    ends = Map("temperature", temperature=2.0)([0.0, 1.0])
     assert 0 < ends[0] < 0.01 < 0.99 < ends[1] < 1
-    assert Calibration("none")([0.3]).tolist() == [0.3]
-    curve = Calibration("isotonic", x=(0.2, 0.6), y=(0.1, 0.5))
+    assert Map()([0.3]).tolist() == [0.3]
+    curve = Map("isotonic", x=(0.2, 0.6), y=(0.1, 0.5))
     assert curve([0.0, 0.4, 1.0]).tolist() == pytest.approx([0.1, 0.3, 0.5])
 
 
 def test_a_temperature_is_found_again():
     p, right, texts = drawn(too_sure)
-    found = fit_calibration(p, right, texts)
+    found, scores = fitted(p, right, texts)
     assert found.kind == "temperature"
     assert found.temperature == pytest.approx(3.0, rel=0.15)
-    before, after = found.scores["none"], found.scores["temperature"]
+    before, after = scores["none"], scores["temperature"]
     assert before["calibration_error"] > 0.1
     assert after["calibration_error"] < 0.03
     assert after["brier"] < before["brier"]
@@ -54,7 +62,7 @@ def test_a_temperature_is_found_again():
 
 def test_a_curve_that_no_temperature_has_is_found_too():
     p, right, texts = drawn(lambda p: 0.3 + 0.4 * (p > 0.7))
-    found = fit_calibration(p, right, texts)
+    found, _ = fitted(p, right, texts)
     assert found.kind == "isotonic"
     assert found([0.2, 0.5, 0.9]).tolist() == pytest.approx([0.3, 0.3, 0.7], abs=0.06)
     assert found([0.0])[0] > 0
@@ -64,21 +72,27 @@ def test_a_curve_that_no_temperature_has_is_found_too():
 @pytest.mark.parametrize("seed", range(4))
 def test_good_probabilities_stay_as_they_are(seed):
     p, right, texts = drawn(lambda p: p, n=400, seed=seed)
-    found = fit_calibration(p, right, texts)
+    found, scores = fitted(p, right, texts)
     assert found.kind == "none"
     assert found(p).tolist() == p.tolist()
-    scores = found.scores["none"]
     # what looks like an error is the accident of 400 examples
-    assert 0.01 < scores["calibration_error_of_chance"] < 0.08
-    assert scores["calibration_error"] < 2 * scores["calibration_error_of_chance"]
+    assert 0.01 < scores["none"]["calibration_error_of_chance"] < 0.08
+    assert scores["none"]["calibration_error"] < 2 * scores["none"]["calibration_error_of_chance"]
 
 
-def test_what_the_first_candidates_say_is_reported_apart():
-    p, right, texts = drawn(too_sure)
-    found = fit_calibration(p, right, texts, is_predicted=p > 0.5)
-    assert found.predicted.keys() == found.scores.keys()
-    assert found.predicted["none"]["brier"] != found.scores["none"]["brier"]
-    assert fit_calibration(p, right, texts).predicted == {}
+def test_what_only_other_candidates_say_has_a_map_of_its_own():
+    p, _, texts = drawn(lambda p: p)
+    rng = np.random.default_rng(1)
+    is_first = rng.uniform(size=len(p)) < 0.5
+    truth = p + 0.9 * p * (1 - p) * np.where(is_first, 1, -1)
+    right = rng.uniform(size=len(p)) < truth
+    found = fit_calibration(p, right, texts, is_first)
+    assert np.abs(found(p, is_first) - truth).mean() < 0.05
+    assert found([0.5, 0.5], [True, False]).tolist() == pytest.approx([0.725, 0.275], abs=0.08)
+    assert (found.n_likeliest, found.n_others) == (is_first.sum(), (~is_first).sum())
+    assert found.scores["likeliest"]["none"]["calibration_error"] > 0.1
+    # together the two errors hide each other
+    assert calibration_error(p, right) < 0.05
 
 
 def test_numbers_are_of_texts_that_were_not_fitted_on():
@@ -86,9 +100,9 @@ def test_numbers_are_of_texts_that_were_not_fitted_on():
     rng = np.random.default_rng(0)
     p = np.repeat(rng.uniform(0.4, 0.6, 30), 20)
     right = np.repeat(rng.integers(0, 2, 30), 20)
-    found = fit_calibration(p, right, np.repeat(np.arange(30), 20))
-    leaky = fit_calibration(p, right, np.arange(600))
-    assert found.scores["isotonic"]["brier"] > leaky.scores["isotonic"]["brier"] + 0.02
+    _, scores = fitted(p, right, np.repeat(np.arange(30), 20))
+    _, leaky = fitted(p, right, np.arange(600))
+    assert scores["isotonic"]["brier"] > leaky["isotonic"]["brier"] + 0.02
 
 
 @given(
@@ -98,7 +112,7 @@ def test_numbers_are_of_texts_that_were_not_fitted_on():
 def test_every_map_rises_and_stays_a_probability(p, seed):
     right = np.random.default_rng(seed).integers(0, 2, len(p))
     right[:2] = (0, 1)
-    found = fit_calibration(p, right, np.arange(len(p)), seed=seed)
+    found, _ = fitted(p, right, np.arange(len(p)), seed=seed)
     grid = found(np.linspace(0, 1, 101))
     assert (np.diff(grid) >= 0).all()
     assert 0 <= grid[0] <= grid[-1] <= 1
@@ -107,15 +121,15 @@ def test_every_map_rises_and_stays_a_probability(p, seed):
 def test_saved_and_read(tmp_path):
     assert read_calibration(tmp_path) is None
     p, right, texts = drawn(lambda p: 0.5 * p)
-    found = fit_calibration(p, right, texts, candidates=16, data="dev.conll")
+    found = fit_calibration(p, right, texts, p > 0.6, candidates=16, data="dev.conll")
     found.save(tmp_path)
     again = read_calibration(tmp_path)
     assert again == found
-    assert again(p).tolist() == found(p).tolist()
+    assert again(p, p > 0.6).tolist() == found(p, p > 0.6).tolist()
+    assert again.fingerprint == found.fingerprint != Calibration().fingerprint
 
 
 BROKEN = [
-    {"version": 2},
     {"kind": "magic"},
     {"temperature": 0},
     {"temperature": "hot"},
@@ -131,14 +145,16 @@ BROKEN = [
 
 @pytest.mark.parametrize("change", BROKEN, ids=str)
 def test_a_file_that_is_no_calibration(tmp_path, change):
-    Calibration("temperature", temperature=2.0).save(tmp_path)
+    Calibration().save(tmp_path)
     path = tmp_path / CALIBRATION_FILE
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    written = json.loads(path.read_text())
+    written["others"] |= change
+    path.write_text(json.dumps(written))
     with pytest.raises(ModelError, match=r"calibration\.json: no calibration"):
         read_calibration(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "{"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "{", '{"version": 2}'])
 def test_a_file_of_something_else(tmp_path, text):
     (tmp_path / CALIBRATION_FILE).write_text(text)
     with pytest.raises(ModelError, match="groot calibrate"):
@@ -146,13 +162,14 @@ def test_a_file_of_something_else(tmp_path, text):
 
 
 def test_nothing_to_learn():
-    for p, right, texts in (
-        ([], [], []),
-        ([0.5, 0.6], [1, 1], [0, 1]),
-        ([0.5, 0.6], [0, 0], [0, 1]),
-        ([0.5, 0.6], [0, 1], [0, 0]),
+    for p, right, texts, is_first in (
+        ([], [], [], []),
+        ([0.5, 0.6], [1, 1], [0, 1], [1, 1]),
+        ([0.5, 0.6], [0, 0], [0, 1], [1, 1]),
+        ([0.5, 0.6], [0, 1], [0, 0], [1, 1]),
+        ([0.5, 0.6], [0, 1], [0, 1], [1, 0]),
     ):
         with pytest.raises(DataError, match="no calibration can be learnt"):
-            fit_calibration(p, right, texts)
+            fit_calibration(p, right, texts, is_first)
     with pytest.raises(ShapeError):
-        fit_calibration([0.5], [1, 0], [0])
+        fit_calibration([0.5], [1, 0], [0], [1])

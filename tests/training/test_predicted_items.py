@@ -10,14 +10,14 @@ import groot
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.errors import ModelError
-from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration
+from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, Map
 from groot.evaluation.thresholds import parse_target
 from groot.labeler import example_of
 from groot.training.predicted_items import calibrate_folder, predicted_items, threshold_folder
 from groot.training.start import make_labeler
 
 EXAMPLES = read_sample("dev").examples[:20]
-FLATTER = Calibration("temperature", temperature=3.0)
+FLATTER = Calibration(Map("temperature", temperature=3.0), Map("temperature", temperature=9.0))
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,17 @@ def test_calibrated_and_raw(labeler, folder):
     mapped = groot.load(folder)
     raw = spans_of(labeler.predict(some))
     assert mapped.calibration == FLATTER
-    expected = FLATTER([span.probability for span in raw])
+    expected = FLATTER([span.probability for span in raw], [True] * len(raw))
     for settings in ({}, {"calibrated": True}):
         found = [span.probability for span in spans_of(mapped.predict(some, **settings))]
         assert found == pytest.approx(expected.tolist(), abs=1e-4)
+    for one, own in zip(mapped.predict(some), labeler.predict(some), strict=True):
+        said = one.candidates[0].output
+        other = {item: p for item, p in own.probabilities.items() if item not in said}
+        expected = dict(zip(other, FLATTER.others(list(other.values())), strict=True))
+        assert {item: one.probabilities[item] for item in other} == pytest.approx(
+            expected, abs=1e-4
+        )
     found = [span.probability for span in spans_of(mapped.predict(some, calibrated=False))]
     assert found == pytest.approx([span.probability for span in raw], abs=1e-4)
     with pytest.raises(ModelError, match="groot calibrate"):
@@ -126,9 +133,9 @@ def test_a_folder_is_calibrated_and_thresholds_are_chosen(folder):
     data.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = calibrate_folder(run, data, candidates=8)  # finds the model/ of a run
     assert groot.load(run).calibration == found
-    raw = found.scores["none"]["calibration_error"]
-    assert found.kind != "none"  # such a model is much too sure
-    assert found.scores[found.kind]["calibration_error"] < raw
+    scores, kind = found.scores["others"], found.others.kind
+    assert kind != "none"  # such a model is much too sure
+    assert scores[kind]["brier"] < scores["none"]["brier"]
     chosen = threshold_folder(run, data, parse_target("precision=0.9"), candidates=8)
     assert chosen.all.threshold is None
     assert chosen.settings["calibration"] == found.fingerprint

@@ -65,24 +65,25 @@ def calibrate(
         answer_json(report)
         return
     _print(report)
-    answer(f"{found.kind}: written to {labeler_folder(folder) / CALIBRATION_FILE}")
+    answer(f"written to {labeler_folder(folder) / CALIBRATION_FILE}")
 
 
 def _print(report: dict[str, Any]) -> None:
     from groot.cli.tables import new_table, number
 
     names = ("calibration_error", "calibration_error_of_chance", "brier", "log_loss")
-    shown = {"scores": "of all candidates", "predicted": "of the first candidates"}
-    table = new_table(
-        f"{report['n_items']} spans or classes of {report['n_texts']} texts; each number is of"
-        " texts that the map was not fitted on",
-        "",
-        *(name.replace("_", " ") for name in names),
-    )
-    for key, title in shown.items():
-        for kind, scores in report[key].items():
-            mark = ", chosen" if kind == report["kind"] else ""
-            table.add_row(
-                f"{title}: {kind}{mark}", *(number(scores[name], digits=4) for name in names)
-            )
-    answer_table(table)
+    what = {
+        "likeliest": "said by the likeliest candidate",
+        "others": "said by other candidates only",
+    }
+    for key, title in what.items():
+        table = new_table(
+            f"{report[f'n_{key}']} spans or classes {title}, in {report['n_texts']} texts; all"
+            " numbers are of texts that the map was not fitted on",
+            "",
+            *(name.replace("_", " ") for name in names),
+        )
+        for kind, scores in report["scores"][key].items():
+            mark = ", chosen" if kind == report[key]["kind"] else ""
+            table.add_row(f"{kind}{mark}", *(number(scores[name], digits=4) for name in names))
+        answer_table(table)

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -36,41 +36,23 @@ _LOG_TEMPERATURES = (-3.0, 4.0)  # searched
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """A fitted map.
+class Map:
+    """A rising function from probabilities to probabilities.
 
     Args:
         kind: of the map.
         temperature: of kind "temperature"; above 1 makes probabilities less sure.
         x: of kind "isotonic": rising probabilities of the model; between them the map is straight.
         y: what each x becomes, not falling.
-        candidates: how many candidates per text the probabilities came from.
-        n_texts: texts that it was fitted on.
-        n_items: spans, or classes, that it was fitted on.
-        data: where they are from.
-        scores: for each kind, numbers on texts that it was not fitted on (see `fit_calibration`).
-        predicted: the same numbers of what the first candidates say; empty where that is not known.
 
-    >>> Calibration("temperature", temperature=2.0)([0.9, 0.5]).tolist()
+    >>> Map("temperature", temperature=2.0)([0.9, 0.5]).tolist()
     [0.75, 0.5]
     """
 
-    kind: Kind
+    kind: Kind = "none"
     temperature: float = 1.0
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
-    candidates: int = 0
-    n_texts: int = 0
-    n_items: int = 0
-    data: str = ""
-    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    predicted: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the map, so that thresholds of one are not used with another."""
-        curve = (self.kind, self.temperature, self.x, self.y)
-        return hashlib.sha256(repr(curve).encode()).hexdigest()[:16]
 
     def __call__(self, probabilities: ArrayLike) -> NDArray[np.float64]:
         """The probabilities that these of the model become, in the same order and shape."""
@@ -79,6 +61,58 @@ class Calibration:
             mapped: NDArray[np.float64] = expit(_logit(p) / self.temperature)
             return mapped
         return np.interp(p, self.x, self.y) if self.kind == "isotonic" else p
+
+
+# of each kind, and of each number of `proper_scores`
+Scores = Mapping[str, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Fitted maps: one for what the likeliest candidate of a text says, one for everything else.
+
+    That the likeliest candidate says it makes a span more often right than another one of the same
+    probability, so one map for both would be true of neither.
+
+    Args:
+        likeliest: of spans, or classes, that the likeliest candidate says.
+        others: of those that only other candidates say.
+        candidates: how many candidates per text the probabilities came from.
+        n_texts: texts that it was fitted on.
+        n_likeliest: spans, or classes, that `likeliest` was fitted on.
+        n_others: those that `others` was fitted on.
+        data: where they are from.
+        scores: "likeliest" and "others": for each kind of map, numbers on texts that it was not
+            fitted on (see `fit_calibration`).
+    """
+
+    likeliest: Map = Map()
+    others: Map = Map()
+    candidates: int = 0
+    n_texts: int = 0
+    n_likeliest: int = 0
+    n_others: int = 0
+    data: str = ""
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the maps, so that thresholds of one are not used with another."""
+        maps = repr((self.likeliest, self.others))
+        return hashlib.sha256(maps.encode()).hexdigest()[:16]
+
+    def __call__(self, probabilities: ArrayLike, is_likeliest: ArrayLike) -> NDArray[np.float64]:
+        """The probabilities [N] that these [N] of the model become.
+
+        Args:
+            is_likeliest: [N] whether the likeliest candidate of the text says it.
+
+        >>> sure = Calibration(others=Map("temperature", temperature=2.0))
+        >>> sure([0.9, 0.9], [True, False]).tolist()
+        [0.9, 0.75]
+        """
+        p = np.asarray(probabilities, dtype=float)
+        return np.where(np.asarray(is_likeliest, dtype=bool), self.likeliest(p), self.others(p))
 
     def save(self, folder: Path) -> None:
         """Write `calibration.json` into a model's folder."""
@@ -98,9 +132,13 @@ def read_calibration(folder: Path) -> Calibration | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         version = found.pop("version")
-        found["x"], found["y"] = (tuple(map(float, found[name])) for name in ("x", "y"))
+        for name in ("likeliest", "others"):
+            one = dict(found[name])
+            found[name] = Map(**{**one, **{axis: tuple(map(float, one[axis])) for axis in "xy"}})
         read = Calibration(**found)
-        wrong = _mistakes(read, version)
+        wrong = f"version {version!r}; this groot reads version {VERSION}"
+        if version == VERSION:
+            wrong = _mistakes(read.likeliest) or _mistakes(read.others)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = repr(error)
     if wrong:
@@ -110,9 +148,7 @@ def read_calibration(folder: Path) -> Calibration | None:
     return read
 
 
-def _mistakes(read: Calibration, version: object) -> str:
-    if version != VERSION:
-        return f"version {version!r}; this groot reads version {VERSION}"
+def _mistakes(read: Map) -> str:
     if read.kind not in get_args(Kind):
         return f"kind {read.kind!r}"
     if not (isinstance(read.temperature, int | float) and 0 < read.temperature < math.inf):
@@ -129,8 +165,8 @@ def fit_calibration(
     probabilities: ArrayLike,
     is_right: ArrayLike,
     texts: ArrayLike,
+    is_likeliest: ArrayLike,
     *,
-    is_predicted: ArrayLike | None = None,
     folds: int = 5,
     seed: int = 0,
     candidates: int = 0,
@@ -150,61 +186,76 @@ def fit_calibration(
         probabilities: [N] of the model, one for each span (or class) that its candidates say.
         is_right: [N] whether it is gold.
         texts: [N] which text each is of; a text is never in two folds.
-        is_predicted: [N] whether the first candidate says it; those are reported apart.
+        is_likeliest: [N] whether the likeliest candidate says it.
         folds: how many; fewer where there are fewer texts.
         seed: of the folds.
         candidates, data: kept in the result.
 
     Raises:
-        DataError: where there is nothing to learn: fewer than 2 texts, or all right, or all wrong.
+        DataError: where there is nothing to learn: fewer than 2 texts, or all that the likeliest
+            candidates say is right, or all is wrong.
 
     Source: Zadrozny and Elkan, Transforming Classifier Scores into Accurate Multiclass Probability
     Estimates, 2002 (isotonic); Guo et al., On Calibration of Modern Neural Networks, 2017
     (temperature), here on the logit of a single probability.
     """
     p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=float)
-    _, text = np.unique(np.asarray(texts), return_inverse=True)
-    if not len(p) == len(right) == len(text):
-        raise ShapeError(f"{len(p)} probabilities, {len(right)} of is_right, {len(text)} texts.")
-    n_texts = int(text.max()) + 1 if len(text) else 0
-    if n_texts < 2 or right.min() == right.max():
-        what = (
-            "nothing predicted" if not len(right) else f"{int(right.sum())} of {len(right)} right"
+    text, is_first = np.asarray(texts), np.asarray(is_likeliest, dtype=bool)
+    if not len(p) == len(right) == len(text) == len(is_first):
+        raise ShapeError(
+            f"{len(p)} probabilities, {len(right)} of is_right, {len(text)} texts, "
+            f"{len(is_first)} of is_likeliest."
         )
+    n_texts, n_right, n_first = len(np.unique(text)), int(right[is_first].sum()), is_first.sum()
+    if not _can_learn(right[is_first], text[is_first]):
         raise DataError(
-            f"no calibration can be learnt from {n_texts} texts with {what}.\n"
-            "  Give more data, in which the model is right at times and wrong at times."
+            f"no calibration can be learnt from {n_texts} texts with {n_right} of {n_first} spans"
+            " right.\n  Give more data, in which the model is right at times and wrong at times."
         )
+    maps, scores = {}, {}
+    for name, is_in in (("likeliest", is_first), ("others", ~is_first)):
+        maps[name], scores[name] = _best_map(p[is_in], right[is_in], text[is_in], folds, seed)
+    return Calibration(
+        **maps,
+        candidates=candidates,
+        n_texts=n_texts,
+        n_likeliest=int(n_first),
+        n_others=int(len(p) - n_first),
+        data=data,
+        scores=scores,
+    )
+
+
+def _can_learn(right: NDArray[np.float64], texts: NDArray[Any]) -> bool:
+    return len(np.unique(texts)) >= 2 and right.min() < right.max()
+
+
+def _best_map(
+    p: NDArray[np.float64],
+    right: NDArray[np.float64],
+    texts: NDArray[Any],
+    folds: int,
+    seed: int,
+) -> tuple[Map, dict[str, dict[str, float | None]]]:
+    """The kind of map that does best by cross-validation, fitted on everything, and all scores."""
+    if not _can_learn(right, texts):
+        return Map(), {}
+    _, text = np.unique(texts, return_inverse=True)
+    n_texts = int(text.max()) + 1
     fold_of = np.random.default_rng(seed).permutation(n_texts)[text] % min(folds, n_texts)
-    kinds = get_args(Kind)
+    kinds: tuple[Kind, ...] = get_args(Kind)
     held_out = {kind: p.copy() for kind in kinds}
     for fold in np.unique(fold_of):
         is_out = fold_of == fold
         for kind in kinds:
-            held_out[kind][is_out] = _fit(kind, p[~is_out], right[~is_out])(p[is_out])
+            held_out[kind][is_out] = fit_map(kind, p[~is_out], right[~is_out])(p[is_out])
     scores = {kind: proper_scores(values, right) for kind, values in held_out.items()}
-    predicted = dict[str, dict[str, float | None]]()
-    if is_predicted is not None and np.any(is_predicted):
-        is_first = np.asarray(is_predicted, dtype=bool)
-        predicted = {
-            kind: proper_scores(values[is_first], right[is_first])
-            for kind, values in held_out.items()
-        }
-    best = min(kinds, key=lambda kind: scores[kind]["brier"] or 0.0)
+    best = min(kinds, key=lambda kind: float(np.mean((held_out[kind] - right) ** 2)))
     gain = (p - right) ** 2 - (held_out[best] - right) ** 2
     of_texts = np.bincount(text, weights=gain)
     if of_texts.sum() <= math.sqrt(n_texts) * float(of_texts.std()):
         best = "none"
-    fitted = _fit(best, p, right)
-    return replace(
-        fitted,
-        candidates=candidates,
-        n_texts=n_texts,
-        n_items=len(p),
-        data=data,
-        scores=scores,
-        predicted=predicted,
-    )
+    return fit_map(best, p, right), scores
 
 
 def proper_scores(p: NDArray[np.float64], right: NDArray[np.float64]) -> dict[str, float | None]:
@@ -230,7 +281,12 @@ def _error_of_chance(p: NDArray[np.float64]) -> float:
     return sum(drawn) / DRAWS
 
 
-def _fit(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Calibration:
+def fit_map(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Map:
+    """A map of one kind, fitted on probabilities [N] and whether each was right [N], 1.0 or 0.0.
+
+    >>> fit_map("temperature", np.full(8, 0.9), np.array([1.0] * 6 + [0.0] * 2))([0.9]).round(2)
+    array([0.75])
+    """
     if kind == "temperature" and len(p):
         logits = _logit(p)
 
@@ -239,15 +295,15 @@ def _fit(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Cali
             return float(np.mean(np.logaddexp(0.0, scaled) - right * scaled))
 
         found = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
-        return Calibration("temperature", temperature=math.exp(float(found.x)))
+        return Map("temperature", temperature=math.exp(float(found.x)))
     if kind == "isotonic" and len(p):
         # as if one more had been right and one more wrong: nothing seen makes it quite certain
         least = 1.0 / (len(p) + 2)
         curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
         curve.fit(p, right)
         x, y = _without_repeats(curve.X_thresholds_.tolist(), curve.y_thresholds_.tolist())
-        return Calibration("isotonic", x=x, y=y)
-    return Calibration("none")
+        return Map("isotonic", x=x, y=y)
+    return Map()
 
 
 def _without_repeats(
@@ -264,10 +320,12 @@ def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def as_report(calibration: Calibration) -> dict[str, Any]:
-    """The numbers of a fit, without the curve.
+    """The numbers of a fit, without the curves.
 
-    >>> as_report(Calibration("none"))["kind"]
-    'none'
+    >>> as_report(Calibration())["likeliest"]
+    {'kind': 'none', 'temperature': 1.0}
     """
     found = asdict(calibration)
-    return {name: value for name, value in found.items() if name not in ("x", "y")}
+    for name in ("likeliest", "others"):
+        found[name] = {key: found[name][key] for key in ("kind", "temperature")}
+    return found

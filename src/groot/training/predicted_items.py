@@ -163,7 +163,7 @@ def calibrate_folder(
         items.probabilities,
         items.is_right,
         items.texts,
-        is_predicted=items.is_first,
+        items.is_first,
         candidates=candidates,
         data=str(data),
     )
