@@ -67,6 +67,12 @@ def sample(
 
     Raises:
         ConfigError: for a setting that is out of its range.
+
+    >>> from groot.models.embedded_text import make_text_model
+    >>> model = make_text_model(["play it"], shape="causal", vocabulary_size=300, width=16, heads=2)
+    >>> drawn = sample(model, [[3], [4, 5]], n=2, max_new_tokens=6, seed=1)
+    >>> [[len(text.tokens) <= 6 and text.log_p < 0 for text in some] for some in drawn]
+    [[True, True], [True, True]]
     """
     _check(n=n, max_new_tokens=max_new_tokens, batch_size=batch_size)
     if not 0 <= temperature < math.inf:
@@ -399,6 +405,12 @@ def beam_search(
 
     Source: Meister et al., Best-First Beam Search, 2020, for the bound; Vijayakumar et al., Diverse
     Beam Search, 2016, for the groups: as there, the penalty of a step plays no part in later ones.
+
+    >>> from groot.models.embedded_text import make_text_model
+    >>> model = make_text_model(["play it"], shape="causal", vocabulary_size=300, width=16, heads=2)
+    >>> (found,) = beam_search(model, [[3]], k=3, max_new_tokens=1)
+    >>> [text.is_exact for text in found]
+    [True, True, True]
     """
     _check(k=k, max_new_tokens=max_new_tokens, batch_size=batch_size, groups=groups)
     if k % groups:

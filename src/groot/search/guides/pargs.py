@@ -16,6 +16,14 @@ class Pargs(RewardGuide):
         temperature: 1 samples, 0 is greedy.
 
     Source: Rashid et al., A Critical Look At Tokenwise Reward-Guided Text Generation, 2024.
+
+    >>> from groot.models.embedded_text import make_text_model
+    >>> from groot.models.reward_model import RewardModel
+    >>> from groot.search.sampling import sample
+    >>> model = make_text_model(["play it"], shape="causal", vocabulary_size=300, width=16, heads=2)
+    >>> guide = Pargs(RewardModel(model, "partial"))
+    >>> len(sample(model, [[3], [4]], max_new_tokens=4, seed=0, guide=guide))
+    2
     """
 
     name = "pargs"
