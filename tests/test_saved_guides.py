@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from groot.errors import ConfigError, ModelError, UnknownNameError
 from groot.models.embedded_text import make_text_model
@@ -97,11 +98,29 @@ def test_mistakes(generator, tuned, tmp_path):
             load_guide(tmp_path, generator)
 
 
-def test_other_tokens_are_refused_where_tokens_are_scored(generator):
+@pytest.mark.parametrize("name", ["pargs", "farma", "best_of_n", "deal"])
+def test_a_reward_model_with_other_tokens_reads_the_text(name, generator, tmp_path, caplog):
     shape = "causal" if generator.model.is_causal else "encoder-decoder"
     other = make_text_model(
         ["quite other words"], shape=shape, vocabulary_size=280, width=32, encoder_layers=1,
         layers=1, heads=2, feed_forward=64, positions=96, dropout=0.0,
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="other tokens"):
-        make_guide("pargs", generator, reward_model=RewardModel(other, "partial"))
+    reward_model = RewardModel(other, KINDS.get(name, "sequence"))
+    settings = {"n_samples": 3} if name == "best_of_n" else {"weight": 3.0, "n_candidates": 4}
+    made = make_guide(name, generator, reward_model=reward_model, **settings)
+    assert "other tokens" in caplog.text
+    save_guide(made, tmp_path / "guide")
+    loaded = load_guide(tmp_path / "guide", generator)
+    written = write(generator, made)
+    assert [[text for text, _ in some] for some in written] == [
+        [text for text, _ in some] for some in write(generator, loaded)
+    ]
+    if name == "pargs":  # the best candidate by hand, from the text's reward in its own tokens
+        prefix = generator.prompts.target_ids("play")[:-1]
+        state = made.begin([generator.input_ids("play")], torch.tensor([0]))
+        for token in prefix:
+            state = made.follow(state, torch.tensor([0]), torch.tensor([token]))
+        end = torch.tensor([[generator.prompts.end_id]])
+        scores, _ = made.rescore(torch.zeros((1, 1)), end, None, state)
+        expected = 3.0 * float(reward_model.text_rewards(["play"], ["play"]).detach())
+        assert float(scores) == pytest.approx(expected, abs=1e-4)

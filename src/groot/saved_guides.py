@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from typing import Any
 from groot.errors import ConfigError, ModelError
 from groot.generator import Generator
 from groot.models.loading import load_model, read_json, save_model
+from groot.models.retokenising import Retokenising, has_same_tokens
 from groot.models.reward_model import RewardModel, load_reward_model
 from groot.models.text_model import TextModel
 from groot.rewards.compose import Reward
 from groot.search.guides import GUIDES
 from groot.search.guides.guide import Chooser, Guide, SumOfGuides
+
+logger = logging.getLogger(__name__)
 
 GUIDE_FILE = "guide.json"
 VERSION = 1
@@ -46,7 +50,7 @@ def make_guide(
 
     Args:
         generator: what it steers.
-        reward_model: what most guides need.
+        reward_model: what most guides need, with the generator's tokenizer or another (slower).
         tuned: what `implicit` needs; reference is the generator where it is None.
         reward: of a text against another, what `mbr` maximises.
         settings: of the guide; see its class.
@@ -63,12 +67,12 @@ def make_guide(
     if name in OF_REWARD_MODEL:
         if reward_model is None:
             raise ConfigError(f"guide {name!r} needs a reward model: --reward-model DIR.")
+        judge = read_by(reward_model, generator)
         if name == "best_of_n":
-            return made(reward_model.rewards, **settings)
-        check_same_tokens(reward_model, generator)
+            return made(judge.rewards, **settings)
         if name == "deal":
-            return made(generator.model, reward_model.rewards, **settings)
-        return made(reward_model, **settings)
+            return made(generator.model, judge.rewards, **settings)
+        return made(judge, **settings)
     if name == "implicit":
         if tuned is None:
             raise ConfigError("guide 'implicit' needs a tuned model.")
@@ -82,19 +86,18 @@ def make_guide(
     )
 
 
-def check_same_tokens(reward_model: RewardModel, generator: Generator) -> None:
-    """Refuse a reward model that reads other ids than the generator writes.
+def read_by(reward_model: RewardModel, generator: Generator) -> RewardModel | Retokenising:
+    """The reward model in the ids of a generator: as it is, or by way of the text.
 
-    Raises:
-        ConfigError: if their vocabularies differ.
+    With another tokenizer every candidate is read anew as text, at each step, from its beginning.
     """
-    mine, theirs = generator.prompts.tokenizer, reward_model.tokenizer
-    if mine is not theirs and mine.get_vocab() != theirs.get_vocab():
-        raise ConfigError(
-            "the reward model spells texts with other tokens than the generator, so it cannot"
-            " score token by token.\n  Train one on the generator, or choose among whole samples:"
-            " guide best_of_n."
-        )
+    if has_same_tokens(reward_model, generator.prompts):
+        return reward_model
+    logger.warning(
+        "the reward model has other tokens than the generator: it reads every candidate anew as"
+        " text, which is much slower than a reward model trained on a copy of the generator"
+    )
+    return Retokenising(reward_model, generator.prompts)
 
 
 def save_guide(guide: Guide | Chooser, folder: str | Path) -> None:
@@ -122,6 +125,7 @@ def _describe(guide: Guide | Chooser, folder: Path) -> dict[str, Any]:
     if guide.name in OF_REWARD_MODEL:
         model = parts.get("heuristic") or parts.get("reward") or parts.get("model")
         model = getattr(model, "__self__", model)  # of deal and best_of_n, the method `rewards`
+        model = model.model if isinstance(model, Retokenising) else model
         if not isinstance(model, RewardModel):
             raise _unsaved(guide, "its reward is not that of a reward model")
         model.save(folder / REWARD_MODEL)
