@@ -13,6 +13,7 @@ from groot.generator import Generator
 from groot.models.loading import load_model
 from groot.models.reward_model import RewardModel
 from groot.rewards import parse_rewards
+from groot.rewards.compose import OwnPart, Reward
 from groot.search.guides.guide import Written
 from groot.training.compare_guides import (
     CountedRewardModel,
@@ -141,16 +142,15 @@ def test_fluency_of_others_is_measured_under_the_frozen_model(generator):
 
 
 def test_a_guide_that_wants_short_texts_gets_them(generator, materials):
-    with parse_rewards([reward_for_short]) as short:
-        best = dataclasses.replace(materials, n_best=8)
-        entry = make_entry("best_of_n", best)
+    short = Reward([OwnPart("short", reward_for_short)])
+    entry = make_entry("best_of_n", dataclasses.replace(materials, n_best=8))
 
-        def judge(inputs, outputs):
-            return torch.tensor([-float(len(one)) for one in outputs])
+    def judge(inputs, outputs):
+        return torch.tensor([-float(len(one)) for one in outputs])
 
-        entry.guide.reward = judge
-        plain = mean_reward_of(make_entry("top_k", materials), EXAMPLES, short)
-        assert mean_reward_of(entry, EXAMPLES, short) > plain
+    entry.guide.reward = judge
+    plain = mean_reward_of(make_entry("top_k", materials), EXAMPLES, short)
+    assert mean_reward_of(entry, EXAMPLES, short) > plain
 
 
 def test_names_and_weights_are_checked_together(generator):

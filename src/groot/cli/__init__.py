@@ -26,6 +26,7 @@ from groot.cli.reward_model import reward_model
 from groot.cli.reward_option import RewardCommand
 from groot.cli.threshold import threshold
 from groot.cli.train import train
+from groot.cli.tune import tune
 from groot.errors import GrootError
 
 BAD_INPUT = 2  # exit code
@@ -44,9 +45,10 @@ app.command(cls=RewardCommand, no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(calibrate)
 app.command(cls=RewardCommand, no_args_is_help=True)(threshold)
 app.command(no_args_is_help=True)(doctor)
-app.command("reward-model", no_args_is_help=True)(reward_model)
 app.command("compare-guides", cls=RewardCommand, no_args_is_help=True)(compare_guides)
 app.command(cls=RewardCommand, no_args_is_help=True)(diagnose)
+app.command("reward-model", no_args_is_help=True)(reward_model)
+app.command(cls=RewardCommand, no_args_is_help=True)(tune)
 app.command(no_args_is_help=True)(report)
 app.command(no_args_is_help=True)(export)
 
