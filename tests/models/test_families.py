@@ -169,9 +169,11 @@ def test_search_finds_the_top_k_of_all_targets(labeler, normalise):
 def test_a_batch_gives_what_single_texts_give(labeler):
     inputs = [labeler.codec.input_ids(e) for e in EXAMPLES]
     slots = [len(e.words) for e in EXAMPLES]
-    together = label_search(labeler.model, labeler.codec, inputs, slots, k=3)
+    together = label_search(labeler.model, labeler.codec, inputs, slots, k=3, max_width=16)
     for i, found in enumerate(together):
-        (alone,) = label_search(labeler.model, labeler.codec, [inputs[i]], [slots[i]], k=3)
+        (alone,) = label_search(
+            labeler.model, labeler.codec, [inputs[i]], [slots[i]], k=3, max_width=16
+        )
         assert found.paths == alone.paths
         torch.testing.assert_close(
             torch.tensor(found.log_p), torch.tensor(alone.log_p), atol=2e-4, rtol=1e-4

@@ -30,8 +30,9 @@ class TableModel:
     def encode(self, inputs):
         return [tuple(ids) for ids in inputs]
 
-    def begin(self, memory, rows, tokens):
-        decoding = TableDecoding(self, [memory[row] for row in rows.tolist()])
+    def begin(self, memory, rows, tokens, *, lexicon=None):
+        lexicon = None if lexicon is None else set(lexicon.tolist())
+        decoding = TableDecoding(self, [memory[row] for row in rows.tolist()], lexicon)
         first = decoding.states()[:, None]
         if tokens.shape[1] == 0:
             return decoding, first
@@ -46,23 +47,29 @@ class TableModel:
 
 
 class TableDecoding:
-    def __init__(self, model: TableModel, prefixes: list[tuple[int, ...]]) -> None:
+    def __init__(self, model: TableModel, prefixes: list[tuple[int, ...]], lexicon) -> None:
         self.model = model
         self.prefixes = prefixes
+        self.lexicon = lexicon
+        self.start = len(prefixes[0]) if prefixes else 0
 
     def states(self):
         return torch.tensor([self.model.row(prefix) for prefix in self.prefixes])
 
-    def advance(self, tokens):
+    def advance(self, tokens, *, last=False):
         seen = []
+        assert tokens.numel() > 0
         for column in tokens.T.tolist():
             pairs = zip(self.prefixes, column, strict=True)
             self.prefixes = [(*prefix, token) for prefix, token in pairs]
             seen.append(self.states())
-        return torch.stack(seen, dim=1)
+        return torch.stack(seen, dim=1)[:, -1:] if last else torch.stack(seen, dim=1)
 
-    def reorder(self, index):
+    def reorder(self, index, texts=None):
         self.prefixes = [self.prefixes[i] for i in index.tolist()]
+
+    def rewind(self, length):
+        self.prefixes = [prefix[: self.start + length] for prefix in self.prefixes]
 
 
 class Spelling:

@@ -196,10 +196,10 @@ class T5Decoding:
             self._rows = torch.arange(self._texts, device=index.device).repeat_interleave(per_text)
 
     def rewind(self, length: int) -> None:
-        """Forget all but the first `length` tokens of each target."""
-        self.done = length
+        """Forget all but the first `length` tokens of each target, the start token not counted."""
+        self.done = length + 1
         if self.words is not None:
-            self.words.rewind(length)
+            self.words.rewind(length + 1)
 
 
 class _Words:
@@ -226,7 +226,7 @@ class _Words:
 
     def attend(self, block: Block, tokens: Tensor, bias: Tensor, *, last: bool) -> Tensor:
         """Embeddings of tokens [N, m] plus what self-attention adds: [N, m or 1, d]."""
-        places = torch.searchsorted(self.lexicon, tokens)  # [N, m]
+        places = torch.searchsorted(self.lexicon, tokens.contiguous())  # [N, m]
         fresh = places[:, None, :] * self.weights.heads + self.head
         self.past = fresh if self.past is None else torch.cat([self.past, fresh], dim=2)
         if last:

@@ -246,12 +246,13 @@ class Decoding:
         return hidden[:, -1:] if last else hidden
 
     def rewind(self, length: int) -> None:
-        """Forget all but the first `length` tokens of each target."""
+        """Forget all but the first `length` tokens of each target, the start token not counted."""
+        kept = length if self.owner.is_causal else length + 1
         cache = self.cache
         if isinstance(cache, EncoderDecoderCache):
             cache = cache.self_attention_cache
-        cache.crop(length - self.done)  # a negative number is what to take away
-        self.done = length
+        cache.crop(kept - self.done)  # a negative number is what to take away
+        self.done = kept
 
     def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
         """Keep the targets `index` [N'], in that order, repeats allowed.

@@ -14,11 +14,23 @@ from groot.labels.grammar import TokenGrammar
 class Decoding(Protocol):
     """Targets being written, with whatever the model remembers of them."""
 
-    def advance(self, tokens: Tensor) -> Tensor:
-        """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j."""
+    def advance(self, tokens: Tensor, *, last: bool = False) -> Tensor:
+        """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j.
 
-    def reorder(self, index: Tensor) -> None:
-        """Keep the targets `index` [N'], in that order, repeats allowed."""
+        Args:
+            last: only the last of them is wanted: [N, 1, d].
+        """
+
+    def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
+        """Keep the targets `index` [N'], in that order, repeats allowed.
+
+        Args:
+            texts: which texts are kept, where that is known: all have the same number of rows
+                before, and the same number of rows after, in `index`, in this order.
+        """
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens of each target, the start token not counted."""
 
 
 class StepModel(Protocol):
@@ -36,8 +48,13 @@ class StepModel(Protocol):
     def encode(self, inputs: Sequence[Sequence[int]]) -> Any:
         """Encode inputs once."""
 
-    def begin(self, memory: Any, rows: Tensor, tokens: Tensor) -> tuple[Any, Tensor]:
+    def begin(
+        self, memory: Any, rows: Tensor, tokens: Tensor, *, lexicon: Tensor | None = None
+    ) -> tuple[Any, Tensor]:
         """A Decoding of targets of the inputs `rows` [N] that begin with tokens [N, m].
+
+        Args:
+            lexicon: ids of the only tokens that will be fed, where they are known.
 
         Returns:
             it, and hidden states [N, m + 1, d] that predict the tokens and what follows them.

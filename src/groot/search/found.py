@@ -1,0 +1,94 @@
+"""What a search hands back, and the ways to it: histories of choices, probabilities of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groot.search.step import StepModel
+
+# logits of the whole vocabulary that are held at a time
+LOGITS_AT_A_TIME = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The result of a search for one text.
+
+    Args:
+        paths: the targets as symbols chosen, best first, at most k.
+        log_p: of each, in nats.
+        exact: True where these are proven to be the top k.
+        width: number of prefixes that were kept.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    log_p: tuple[float, ...]
+    exact: bool
+    width: int
+
+
+def is_proven(log_p: Sequence[float], k: int, lost: float) -> bool:
+    """Whether the results are the top k: nothing was lost, or nothing above the k-th of them.
+
+    >>> is_proven([-1.0, -2.0], 2, -2.5), is_proven([-1.0, -2.0], 2, -1.5)
+    (True, False)
+    """
+    return lost == -math.inf or (len(log_p) >= k and lost <= log_p[-1])
+
+
+def trace(
+    parents: Sequence[np.ndarray], says: Sequence[np.ndarray], ranks: np.ndarray
+) -> np.ndarray:
+    """What the targets that end at `ranks` said in each round.
+
+    Args:
+        parents: per round [B, W] which kept prefix each prefix continues.
+        says: per round [B, W] what it says there.
+        ranks: [B, K] places among the prefixes of the last round.
+
+    Returns:
+        [B, K, rounds]
+    """
+    said = np.zeros((*ranks.shape, len(says)), dtype=np.int64)
+    texts = np.arange(len(ranks))[:, None]
+    for round_ in range(len(says) - 1, -1, -1):
+        said[:, :, round_] = says[round_][texts, ranks]
+        ranks = parents[round_][texts, ranks]
+    return said
+
+
+def vocabulary_log_p(
+    model: StepModel, hidden: Tensor, choice_ids: Tensor, forced: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities over the whole vocabulary, of which only those asked for are kept.
+
+    Args:
+        hidden: [N, m, d].
+        choice_ids: [A] tokens asked for behind the last of m.
+        forced: [N, m] the token that follows each of m.
+
+    Returns:
+        [N, A] of the choices behind the last, and [N, m] of the forced ones.
+    """
+    n, m, _ = hidden.shape
+    flat, targets = hidden.reshape(n * m, -1), forced.reshape(-1)
+    sums, taken, size = [], [], n * m
+    start = 0
+    while start < n * m:
+        logits = model.logits(flat[start : start + size]).float()
+        if start == 0 and logits.shape[1] * len(logits) > LOGITS_AT_A_TIME:
+            size = max(1, LOGITS_AT_A_TIME // logits.shape[1])
+            logits = logits[:size]
+        part = targets[start : start + size]
+        sums.append(logits.logsumexp(1))
+        taken.append(logits.gather(1, part[:, None])[:, 0])
+        start += size
+    norm = torch.cat(sums).view(n, m)
+    choices = model.logits(hidden[:, -1], choice_ids).float() - norm[:, -1:]
+    return choices, torch.cat(taken).view(n, m) - norm

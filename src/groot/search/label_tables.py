@@ -1,0 +1,117 @@
+"""A label grammar as tensors: what each decision allows, what it forces, where it leads.
+
+A *decision* is a token that the grammar does not force. After it, everything up to the next
+decision follows: the rest of the label (a trie whose unique continuations are forced), and where
+the slot ends, the glue before the next one.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from groot.search.step import Spelling
+
+
+class LabelTables:
+    """Tables of a grammar over its states (rows) and the columns A of `choice_ids`.
+
+    Args:
+        codec: the grammar in token ids.
+        device: of the tensors.
+    """
+
+    def __init__(self, codec: Spelling, device: torch.device) -> None:
+        self.device = device
+        self.grammar = codec.grammar
+        self.choice_ids = codec.choice_ids.to(device)
+        allowed = codec.is_allowed
+        self.n_columns = len(codec.choice_ids)
+        # [states, A] added to logits: 0 where a token may follow, else -inf
+        self.blocked = torch.zeros(allowed.shape).masked_fill(~allowed, -math.inf).to(device)
+        self._runs = self._follow([int(token) for token in codec.choice_ids])
+        # [states, A] state after the decision and what it forces
+        self.next_states = torch.zeros(allowed.shape, dtype=torch.long)
+        # [states, A] 1 where the slot ends with it
+        self.closes = torch.zeros(allowed.shape, dtype=torch.long)
+        # [states, A] index into `symbols` of what is said by it; 0 is nothing
+        self.says = torch.zeros(allowed.shape, dtype=torch.long)
+        self.symbols: list[tuple[str, ...]] = [()]
+        index_of = {(): 0}
+        for place, (_, state, closes, said) in self._runs.items():
+            if said not in index_of:
+                index_of[said] = len(self.symbols)
+                self.symbols.append(said)
+            self.next_states[place] = state
+            self.closes[place] = int(closes)
+            self.says[place] = index_of[said]
+        self.next_states = self.next_states.to(device)
+        self.closes, self.says = self.closes.to(device), self.says.to(device)
+
+    def _follow(
+        self, ids: list[int]
+    ) -> dict[tuple[int, int], tuple[tuple[int, ...], int, bool, tuple[str, ...]]]:
+        """For each state and column: forced tokens behind it, next state, closes, symbols said."""
+        grammar, column_of = self.grammar, {token: column for column, token in enumerate(ids)}
+        runs = {}
+        for first, tokens in enumerate(grammar.tokens):
+            for at, token in enumerate(tokens):
+                state, place, forced = first, at, []
+                said: list[str] = []
+                while True:
+                    symbol, closes = grammar.symbols[state][place], grammar.closes[state][place]
+                    said += [] if symbol is None else [symbol]
+                    state, place = grammar.next_states[state][place], 0
+                    if closes or len(grammar.tokens[state]) != 1:
+                        break
+                    forced.append(grammar.tokens[state][0])
+                runs[first, column_of[token]] = (tuple(forced), state, closes, tuple(said))
+        return runs
+
+    @cached_property
+    def keeps_step(self) -> bool:
+        """Whether each slot of each text takes one decision of one token."""
+        return all(closes and not forced for forced, _, closes, _ in self._runs.values())
+
+    @cached_property
+    def next_of_column(self) -> Tensor | None:
+        """[A] the state after each token, where it is the same from all states; else None."""
+        reached: dict[int, set[int]] = {}
+        for (_, column), (_, state, _, _) in self._runs.items():
+            reached.setdefault(column, set()).add(state)
+        if any(len(states) > 1 for states in reached.values()):
+            return None
+        after = [min(reached.get(column, {0})) for column in range(self.n_columns)]
+        return torch.tensor(after, device=self.device)
+
+    @cached_property
+    def forced(self) -> tuple[Tensor, Tensor]:
+        """Tokens forced behind each decision [states, A, R], padded, and how many [states, A]."""
+        longest = max((len(run[0]) for run in self._runs.values()), default=0)
+        tokens = torch.zeros((*self.next_states.shape, longest), dtype=torch.long)
+        counts = torch.zeros(self.next_states.shape, dtype=torch.long)
+        for place, (forced, *_) in self._runs.items():
+            tokens[place][: len(forced)] = torch.tensor(forced, dtype=torch.long)
+            counts[place] = len(forced)
+        return tokens.to(self.device), counts.to(self.device)
+
+    def lexicon(self, glue: list[tuple[int, ...]]) -> Tensor:
+        """Every token that a target with this glue can hold, ascending."""
+        ids = {token for some in glue for token in some}
+        ids.update(token for tokens in self.grammar.tokens for token in tokens)
+        return torch.tensor(sorted(ids), device=self.device)
+
+
+_READY: WeakKeyDictionary[Spelling, dict[torch.device, LabelTables]] = WeakKeyDictionary()
+
+
+def tables_of(codec: Spelling, device: torch.device) -> LabelTables:
+    """The tables of a codec's grammar, made once."""
+    ready = _READY.setdefault(codec, {})
+    if device not in ready:
+        ready[device] = LabelTables(codec, device)
+    return ready[device]

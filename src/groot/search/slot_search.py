@@ -1,0 +1,165 @@
+"""Beam search where each slot takes one token: all targets keep step, one decoder step per slot."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groot.labels.grammar import Normalise
+from groot.search.found import Found, is_proven, trace, vocabulary_log_p
+from groot.search.label_tables import LabelTables
+from groot.search.step import StepModel
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """Texts from `first` on that ended in a slot: log_p and ranks [F, K], and what was lost [F]."""
+
+    slot: int
+    first: int
+    log_p: Tensor
+    ranks: Tensor
+    lost: Tensor
+
+
+def slot_search(
+    model: StepModel,
+    tables: LabelTables,
+    glue: list[tuple[int, ...]],
+    end: int,
+    memory: Any,
+    n_slots: list[int],
+    *,
+    k: int,
+    width: int,
+    normalise: Normalise,
+) -> list[Found]:
+    """Search the top k targets of a batch of texts.
+
+    Args:
+        tables: of a grammar that `keeps_step`.
+        glue: forced tokens before each slot of the longest text.
+        end: the one forced token behind the last slot.
+        memory: the texts, encoded, longest first.
+        n_slots: of each, descending, at least 1.
+    """
+    device, is_global = model.device, normalise == "vocabulary"
+    texts, beams = len(n_slots), 1
+    forced = [torch.tensor(ids, dtype=torch.long, device=device) for ids in glue]
+    rows = torch.arange(texts, device=device)
+    decoding, hidden = model.begin(
+        memory, rows, forced[0].expand(texts, -1), lexicon=tables.lexicon([*glue, (end,)])
+    )
+    log_p = torch.zeros((texts, 1), device=device)  # [texts, beams]
+    states = torch.zeros((texts, 1), dtype=torch.long, device=device)
+    lost = torch.full((texts,), -math.inf, device=device)
+    history: list[tuple[Tensor, Tensor]] = []
+    finished: list[_Finished] = []
+    choices = None
+    if is_global:
+        choices, given = _global_log_p(model, tables, hidden, forced[0])
+        log_p = log_p + given.view(texts, 1)
+    for slot in range(n_slots[0]):
+        if choices is None:
+            logits = model.logits(hidden[:, -1], tables.choice_ids).float()
+            step = (logits.view(texts, beams, -1) + tables.blocked[states]).log_softmax(-1)
+        else:
+            step = choices.view(texts, beams, -1) + tables.blocked[states]
+        total = (log_p[:, :, None] + step).view(texts, -1)
+        keep = min(width, total.shape[1])
+        best, index = total.topk(min(keep + 1, total.shape[1]), dim=1)
+        if best.shape[1] > keep:
+            lost = torch.maximum(lost, best[:, keep])
+        log_p, index = best[:, :keep], index[:, :keep]
+        columns = index % tables.n_columns
+        parents = torch.div(index, tables.n_columns, rounding_mode="floor")
+        history.append((parents, columns))
+        still = sum(n > slot + 1 for n in n_slots)
+        chosen = tables.choice_ids[columns]
+        if not is_global and still < texts:
+            ranks = torch.arange(min(k, keep), device=device).expand(texts - still, -1)
+            finished.append(_Finished(slot, still, log_p[still:, :k], ranks, lost[still:]))
+        if still == 0 and not is_global:
+            break
+        left = texts if is_global else still
+        if beams > 1 or keep > 1 or left < texts:
+            index = rows[:left, None] * beams + parents[:left]
+            decoding.reorder(index.view(-1), slice(None) if left == texts else slice(left))
+        states = tables.next_states[states.gather(1, parents), columns]
+        ahead = forced[slot + 1] if still else forced[0][:0]
+        tokens = torch.cat(
+            [chosen[:left].reshape(-1, 1), ahead.expand(left * keep, -1)],
+            dim=1,
+        )
+        hidden = decoding.advance(tokens, last=not is_global)
+        if is_global:
+            if still < texts:
+                ending = hidden[still * keep :, :1]
+                _, given = _global_log_p(model, tables, ending, torch.tensor([end], device=device))
+                over, ranks = (log_p[still:] + given.view(-1, keep)).topk(min(k, keep), dim=1)
+                finished.append(_Finished(slot, still, over, ranks, lost[still:]))
+                if still == 0:
+                    break
+                index = torch.arange(still * keep, device=device)
+                decoding.reorder(index, slice(still))
+                hidden = hidden[: still * keep]
+            choices, given = _global_log_p(model, tables, hidden, ahead)
+            log_p = log_p[:still] + given.view(still, keep)
+        else:
+            log_p = log_p[:still]
+        states, lost, texts, beams = states[:still], lost[:still], still, keep
+    return _collect(finished, history, tables, k, width)
+
+
+def _global_log_p(
+    model: StepModel, tables: LabelTables, hidden: Tensor, forced: Tensor
+) -> tuple[Tensor, Tensor]:
+    """log_p [N, A] of the choices behind the last state, and [N] of the forced tokens together.
+
+    Args:
+        hidden: [N, m, d], of which the last predicts a choice, those before it `forced` [m - 1];
+            or as many as forced, and no choice is asked for.
+    """
+    n, m = hidden.shape[0], hidden.shape[1]
+    m_forced = len(forced)
+    targets = torch.zeros((n, m), dtype=torch.long, device=hidden.device)
+    targets[:, :m_forced] = forced
+    choices, taken = vocabulary_log_p(model, hidden, tables.choice_ids, targets)
+    return choices, taken[:, :m_forced].sum(1)
+
+
+def _collect(
+    finished: list[_Finished],
+    history: list[tuple[Tensor, Tensor]],
+    tables: LabelTables,
+    k: int,
+    width: int,
+) -> list[Found]:
+    """Found of every text; those that finished first are the last of the batch."""
+    parents = [pair[0].cpu().numpy() for pair in history]
+    columns = [pair[1].cpu().numpy() for pair in history]
+    names = np.array([symbols[0] for symbols in tables.symbols[1:]], dtype=object)
+    # a token says the same symbol from every state that allows it
+    said = tables.says.max(0).values.cpu().numpy() - 1
+    of_column = names[np.maximum(said, 0)]
+    results: list[Found] = []
+    for one in finished:
+        texts = slice(one.first, one.first + len(one.log_p))
+        path_ids = trace(
+            [p[texts] for p in parents[: one.slot + 1]],
+            [c[texts] for c in columns[: one.slot + 1]],
+            one.ranks.cpu().numpy(),
+        )
+        paths = of_column[path_ids].tolist()
+        part = []
+        for row, of_text, bound in zip(one.log_p.tolist(), paths, one.lost.tolist(), strict=True):
+            values = [value for value in row if value > -math.inf]
+            kept = tuple(map(tuple, of_text[: len(values)]))
+            part.append(Found(kept, tuple(values), is_proven(values, k, bound), width))
+        results = part + results
+    return results
