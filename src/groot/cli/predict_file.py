@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import torch
 
@@ -40,7 +40,7 @@ from groot.training.events import (
     ignore_events,
 )
 from groot.training.predicted_items import label_of, settings_of
-from groot.types import Candidate, Example, Task
+from groot.types import Candidate, Example, Gold, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,8 @@ def above(found: Prediction, limits: Thresholds, done: PredictedFile) -> Predict
             continue
         items: list[Item] = list(candidate.output)
         kept = [one for one in items if limits.keeps(label_of(one), found.probabilities.get(one))]
-        candidates.append(dataclasses.replace(candidate, output=tuple(kept)))
+        output = cast(Gold, tuple(kept))  # spans only, or classes only, as before
+        candidates.append(dataclasses.replace(candidate, output=output))
         if rank == 0:
             done.spans += len(items)
             done.dropped += len(items) - len(kept)

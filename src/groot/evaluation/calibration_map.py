@@ -212,7 +212,7 @@ def fit_calibration(
             f"no calibration can be learnt from {n_texts} texts with {n_right} of {n_first} spans"
             " right.\n  Give more data, in which the model is right at times and wrong at times."
         )
-    maps, scores = {}, {}
+    maps, scores = dict[str, Map](), dict[str, Scores]()
     for name, is_in in (("likeliest", is_first), ("others", ~is_first)):
         maps[name], scores[name] = _best_map(p[is_in], right[is_in], text[is_in], folds, seed)
     return Calibration(
@@ -236,7 +236,7 @@ def _best_map(
     texts: NDArray[Any],
     folds: int,
     seed: int,
-) -> tuple[Map, dict[str, dict[str, float | None]]]:
+) -> tuple[Map, Scores]:
     """The kind of map that does best by cross-validation, fitted on everything, and all scores."""
     if not _can_learn(right, texts):
         return Map(), {}
@@ -249,7 +249,7 @@ def _best_map(
         is_out = fold_of == fold
         for kind in kinds:
             held_out[kind][is_out] = fit_map(kind, p[~is_out], right[~is_out])(p[is_out])
-    scores = {kind: proper_scores(values, right) for kind, values in held_out.items()}
+    scores = {str(kind): proper_scores(values, right) for kind, values in held_out.items()}
     best = min(kinds, key=lambda kind: float(np.mean((held_out[kind] - right) ** 2)))
     gain = (p - right) ** 2 - (held_out[best] - right) ** 2
     of_texts = np.bincount(text, weights=gain)

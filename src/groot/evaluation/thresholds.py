@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,9 +55,9 @@ def parse_target(text: str) -> Target:
         number = float(value)
     except ValueError:
         number = math.nan
-    if name == "precision" or name == "recall":
+    if name in ("precision", "recall"):
         if 0 < number < 1:
-            return Target(name, number)
+            return Target(cast(Measure, name), number)
         raise ConfigError(f"target {text!r}: {name} must lie between 0 and 1, as in {name}=0.9.")
     raise ConfigError(f"target {text!r} is none. Targets: precision=0.95, recall=0.8, f1=max.")
 
@@ -380,7 +380,7 @@ class _Steps(NamedTuple):
         ends = np.flatnonzero(is_last)
         below = np.append(p[ends[:-1] + 1], -p[ends[-1:]])
         middle = (p[ends] + below) / 2
-        return cls(middle.tolist(), ends + 1, np.cumsum(right)[ends])
+        return cls(middle.tolist(), ends + 1, np.cumsum(right, dtype=np.int64)[ends])
 
 
 # the step, the bound there, and why the target is not reached ("" where it is)

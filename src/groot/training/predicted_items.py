@@ -18,6 +18,7 @@ from groot.evaluation.calibration_map import Calibration, fit_calibration
 from groot.evaluation.outputs import gold_of
 from groot.evaluation.thresholds import Target, Thresholds, Unreachable, choose_thresholds
 from groot.labeler import Labeler, labeler_folder, load
+from groot.search.marginals import Item
 from groot.training.evaluate_folder import EXAMPLES_PER_STEP, read_labelled
 from groot.training.events import (
     Note,
@@ -27,7 +28,7 @@ from groot.training.events import (
     StepDone,
     ignore_events,
 )
-from groot.types import Example, Span
+from groot.types import Example, Gold, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def predicted_items(
     """
     task = labeler.form.task
     golds = [(one, gold_of(one, task)) for one in examples]
-    with_gold = [(one, set(gold)) for one, gold in golds if isinstance(gold, tuple)]
+    with_gold = [(one, items_of(gold)) for one, gold in golds if isinstance(gold, tuple)]
     if not with_gold:
         raise DataError(
             f"none of the {len(examples)} texts has gold {task}.\n"
@@ -109,8 +110,7 @@ def predicted_items(
             calibrated=calibrated,
         )
         for number, ((_, gold), one) in enumerate(zip(part, found, strict=True), start=first):
-            output = one.candidates[0].output if one.candidates else ()
-            said = set(output) if isinstance(output, tuple) else set()
+            said = items_of(one.candidates[0].output if one.candidates else None)
             rows += [
                 (p, item in gold, item in said, label_of(item), number)
                 for item, p in one.probabilities.items()
@@ -255,6 +255,15 @@ def settings_of(
         "candidates": candidates,
         "calibration": None if mapped is None else mapped.fingerprint,
     }
+
+
+def items_of(output: Gold | None) -> set[Item]:
+    """The spans or classes of an output; none of a text.
+
+    >>> items_of(("buy",)), items_of(None)
+    ({'buy'}, set())
+    """
+    return set(output) if isinstance(output, tuple) else set()
 
 
 def label_of(item: Span | str) -> str:
