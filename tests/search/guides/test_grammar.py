@@ -7,6 +7,8 @@ import torch
 
 from groot.config import load_config
 from groot.data.sample import read_sample
+from groot.models.reward_model import RewardModel
+from groot.search.guides import GUIDES
 from groot.search.guides.grammar import Grammar, label_grammar, one_of
 from groot.search.label_search import label_search
 from groot.search.sampling import beam_search, sample
@@ -48,15 +50,19 @@ def test_a_label_grammar_with_beams_is_label_search(labeler):
         assert all(text.is_finished for text in texts)
 
 
-def test_samples_keep_to_the_label_grammar(labeler):
+@pytest.mark.parametrize("is_steered", [False, True])
+def test_samples_keep_to_the_label_grammar(labeler, is_steered):
     codec = labeler.codec
     example = read_sample("train").examples[0]
     ids = codec.input_ids(example)
-    guide = Grammar(label_grammar(codec, lambda ids: codec.form.slots(example)))
+    guide = grammar = Grammar(label_grammar(codec, lambda ids: codec.form.slots(example)))
+    if is_steered:  # a frozen labeler under a reward model of partial targets
+        guide = grammar + GUIDES["pargs"](RewardModel(labeler.model, "partial"))
     (texts,) = sample(labeler.model, [ids], n=20, max_new_tokens=200, seed=0, guide=guide)
+    assert len({text.tokens for text in texts}) > 1
     for text in texts:
         assert text.is_finished
-        place = guide.start(ids)
+        place = grammar.start(ids)
         for token in text.tokens:
             assert token in place.tokens()
             place = place.after(token)
