@@ -17,6 +17,7 @@ from typing import Any
 
 from groot.errors import ConfigError, ModelError
 from groot.generator import Generator
+from groot.models.alternatives import position_limit
 from groot.models.loading import load_model, read_json, save_model
 from groot.models.retokenising import Retokenising, has_same_tokens
 from groot.models.reward_model import RewardModel, load_reward_model
@@ -60,7 +61,8 @@ def make_guide(
             another kind.
     """
     made: Any = GUIDES[name]
-    known = {*inspect.signature(made).parameters} - {"model", "tuned", "reference", "reward"}
+    given_here = {"model", "tuned", "reference", "reward", "max_length"}
+    known = {*inspect.signature(made).parameters} - given_here
     unknown = sorted(set(settings) - known)
     if unknown:
         raise ConfigError(f"guide {name!r} has no setting {', '.join(unknown)}.")
@@ -71,7 +73,8 @@ def make_guide(
         if name == "best_of_n":
             return made(judge.rewards, **settings)
         if name == "deal":
-            return made(generator.model, judge.rewards, **settings)
+            limit = position_limit(generator.model)
+            return made(generator.model, judge.rewards, max_length=limit, **settings)
         return made(judge, **settings)
     if name == "implicit":
         if tuned is None:

@@ -129,6 +129,17 @@ def test_deal(toy):
     assert is_drawn_from(draw(model, guide, 20_000), shares_of(toy, model, score))
 
 
+def test_deal_writes_no_further_than_there_are_positions(toy):
+    # tables end after four tokens of input and text: looking two ahead would fall off
+    model, reward = toy.model(), toy.reward()
+    settings = {"weight": 1.5, "n_candidates": 3, "max_length": 4}
+    texts = {}
+    for lookahead in (2, 9):
+        guide = GUIDES["deal"](model, reward.rewards, lookahead=lookahead, **settings)
+        texts[lookahead] = sample(model, [[0]], n=20, max_new_tokens=LENGTH, seed=0, guide=guide)
+    assert texts[2] == texts[9]
+
+
 def test_best_of_n(toy):
     model, reward = toy.model(), toy.reward(kind="sequence")
     own = shares_of(toy, model, lambda prefix, log_p: log_p)

@@ -30,6 +30,8 @@ class Deal(Guide):
         lookahead: tokens behind the candidate, 0 or more.
         n_candidates: most probable tokens that are tried.
         temperature: at which it is meant to be drawn from; 0 is greedy.
+        max_length: tokens of input and text together that the model has positions for; where they
+            run out, less is written on. None: any.
 
     Source: Huang et al., DeAL: Decoding-time Alignment for Large Language Models, 2024.
     """
@@ -45,6 +47,7 @@ class Deal(Guide):
         lookahead: int = 4,
         n_candidates: int = 10,
         temperature: float = 0.0,
+        max_length: int | None = None,
     ) -> None:
         if n_candidates < 1 or lookahead < 0:
             raise ConfigError(
@@ -57,6 +60,7 @@ class Deal(Guide):
         self.lookahead = lookahead
         self.n_candidates = n_candidates
         self.temperature = temperature
+        self.max_length = max_length
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -84,20 +88,26 @@ class Deal(Guide):
         texts = torch.cat(
             [prefixes.tokens.repeat_interleave(k, dim=0), tokens.reshape(-1, 1)], dim=1
         )
-        outcomes = self._write_on(state, rows, texts)
+        steps = self.lookahead
+        if self.max_length is not None:
+            longest = max(map(len, prefixes.inputs)) + texts.shape[1]
+            steps = max(min(steps, self.max_length - longest), 0)
+        outcomes = self._write_on(state, rows, texts, steps)
         inputs = [prefixes.inputs[row] for row in rows.tolist()]
         values = torch.as_tensor(self.heuristic(inputs, outcomes), dtype=log_p.dtype)
         return log_p + self.weight * values.to(log_p.device).view(n, k), state
 
-    def _write_on(self, memory: Any, rows: Tensor, texts: Tensor) -> list[tuple[int, ...]]:
+    def _write_on(
+        self, memory: Any, rows: Tensor, texts: Tensor, steps: int
+    ) -> list[tuple[int, ...]]:
         """The texts with their greedy continuations, cut behind the end token."""
         length = texts.shape[1]
-        if self.lookahead:
+        if steps:
             decoding, hidden = self.model.begin(memory, rows, texts)
-            for step in range(self.lookahead):
+            for step in range(steps):
                 best = self.model.logits(hidden[:, -1]).argmax(1, keepdim=True)
                 texts = torch.cat([texts, best], dim=1)
-                if step + 1 < self.lookahead:
+                if step + 1 < steps:
                     hidden = decoding.advance(best)
         return [_cut(row, length, self.model.end_id) for row in texts.tolist()]
 
