@@ -90,6 +90,14 @@ def test_the_same_class_twice_is_no_conflict(tmp_path):
     assert "conflicting gold" not in whats(diagnose(tmp_path, rows), "warning")
 
 
+def test_a_prompt_may_have_many_references_and_be_empty(tmp_path):
+    rows = [{"prompt": "", "completion": f"text {i}"} for i in range(20)]
+    more = [{"prompt": "", "completion": "other"}]
+    assert diagnose(tmp_path, rows, more).findings == ()
+    found = diagnose(tmp_path, [*rows, rows[0]], [rows[1]])
+    assert whats(found, "info", "warning") == ["duplicates across splits", "duplicates"]
+
+
 def test_labels(tmp_path):
     train = [*GOOD, {"text": "rare", "spans": [[0, 4, "only train"]]}]
     dev = [

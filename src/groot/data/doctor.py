@@ -230,7 +230,9 @@ def _gold_of(name: str, result: ReadResult) -> Iterable[Finding]:
     elif empty := [example for example in tagged if not example.spans]:
         message = f"{_several(len(empty), 'example')} of {name} without any span"
         yield Finding("info", "without spans", message, len(empty), _places(empty))
-    if wordless := [example for example in result.examples if not example.words]:
+    # an empty prompt asks for any text
+    labelled = [example for example in result.examples if not isinstance(example.gold, str)]
+    if wordless := [example for example in labelled if not example.words]:
         message = f"{_several(len(wordless), 'text')} of {name} without a word"
         yield Finding("warning", "empty texts", message, len(wordless), _places(wordless))
 
@@ -260,7 +262,9 @@ def _illegal(name: str, result: ReadResult) -> Iterable[Finding]:
 
 
 def _key(example: Example) -> str:
-    return " ".join(example.words or (example.text,)).casefold()
+    """What two texts are the same by; a prompt may have many references, so there both count."""
+    text = " ".join(example.words or (example.text,)).casefold()
+    return f"{text}\n{example.gold.casefold()}" if isinstance(example.gold, str) else text
 
 
 def _said(example: Example) -> Gold | tuple[tuple[str, str], ...] | None:
