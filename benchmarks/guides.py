@@ -140,9 +140,10 @@ def main() -> None:
 def train_generator(out: Path) -> Path:
     """A small causal generator, fitted to the sentences; nothing is optimised."""
     if not (out / "results.json").is_file():
-        words = [*("train", DATA, "--out", str(out)), *("--set", "model.shape=causal")]
-        words += ["--set", "optimise.rounds=0", "--set", "output.report=false"]
-        subprocess.run([sys.executable, "-m", "groot.cli", *words], check=True)
+        settings = ("fit.passes=4", "generation.decoder_layers=2", "optimise.rounds=0")
+        words = ["train", DATA, "--model", "embedded-causal", "--reward", f"length:{WINDOW}"]
+        words += [word for one in settings for word in ("--set", one)]
+        subprocess.run([sys.executable, "-m", "groot.cli", *words, "--out", str(out)], check=True)
     return out
 
 
