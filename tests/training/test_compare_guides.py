@@ -153,6 +153,23 @@ def test_a_guide_that_wants_short_texts_gets_them(generator, materials):
     assert mean_reward_of(entry, EXAMPLES, short) > plain
 
 
+def test_a_reward_model_with_other_tokens_judges_texts_and_steers_none(
+    generator, make_model_folder, tmp_path_factory
+):
+    backbone = load_model(make_model_folder("gpt2", tmp_path_factory.mktemp("other")))
+    backbone.tokenizer.add_tokens(["play it"])  # spells texts in its own way
+    other = RewardModel(backbone, "partial")
+    materials = Materials(generator, {"partial": other})
+    with pytest.raises(ConfigError, match="with other tokens than the generator"):
+        make_entry("pargs", materials)
+    judge = make_entry("best_of_n", materials).guide.reward
+    outputs = ["book a table", "nina é"]
+    found = judge(
+        [generator.input_ids("may")] * 2, [generator.prompts.target_ids(one) for one in outputs]
+    )
+    torch.testing.assert_close(found, other.text_rewards(["may", "may"], outputs))
+
+
 def test_names_and_weights_are_checked_together(generator):
     bare = Materials(generator, weights={"mbr": 2.0})
     with pytest.raises(ConfigError) as error:

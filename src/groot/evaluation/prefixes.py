@@ -63,10 +63,10 @@ def continuations(
     for place, cut in enumerate(cuts):
         row: dict[str, Any] = {"cut": cut, "n_pairs": len(winners)}
         for name, of_rollouts in (("mean", np.mean), ("best", np.max)):
-            ours = np.array([float(of_rollouts(pair[place])) for pair in winners])
-            theirs = np.array([float(of_rollouts(pair[place])) for pair in losers])
-            row[name] = {"winner": _mean(ours), "loser": _mean(theirs)}
-            row[name] |= _comparison(ours - theirs, seed=seed)
+            won = np.array([float(of_rollouts(pair[place])) for pair in winners])
+            lost = np.array([float(of_rollouts(pair[place])) for pair in losers])
+            row[name] = {"winner": _mean(won), "loser": _mean(lost)}
+            row[name] |= _comparison(won - lost, seed=seed)
         found.append(row)
     return found
 
@@ -84,7 +84,7 @@ def _comparison(gaps: NDArray[np.float64], *, seed: int) -> dict[str, Any]:
     }
 
 
-def gini(values: Sequence[float]) -> float | None:
+def gini(values: Sequence[float] | NDArray[np.float64]) -> float | None:
     """How unevenly a total is spread: 0 where all are equal, 1 - 1/n where one has it all.
 
     None without a value above 0.

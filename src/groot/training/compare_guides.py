@@ -183,11 +183,12 @@ def compare_guides(
     events(StageStarted("compare", len(entries)))
     start = time.monotonic()
     for number, (name, entry) in enumerate(entries.items(), start=1):
+        n = 1 if entry.temperature == 0 else n_samples
         made_of = {
             "settings": dict(entry.settings or {}),
             "prompts": [example.text for example in examples],
             "reward": reward.fingerprint(),
-            "n_samples": 1 if entry.temperature == 0 else n_samples,
+            "n_samples": n,
             "max_new_tokens": limit,
             "seed": seed,
         }
@@ -199,7 +200,7 @@ def compare_guides(
                 entry,
                 examples,
                 reward,
-                n=made_of["n_samples"],
+                n=n,
                 max_new_tokens=limit,
                 seed=seed,
                 batch_size=batch_size,

@@ -125,7 +125,7 @@ def make_entry(name: str, materials: Materials) -> Entry:
         )
         return _with(generator, guide, _origin(materials, "dpo"))
     if name in JUDGES:
-        kind = next(kind for kind in KINDS if kind in materials.reward_models)
+        kind: str = next(kind for kind in KINDS if kind in materials.reward_models)
         model = CountedRewardModel(materials.reward_models[kind])
         judge = _judge(model, generator)
         more = {"kind": kind, **_origin(materials, kind)}
@@ -171,7 +171,8 @@ def _judge(model: CountedRewardModel, generator: Generator) -> ScoreTexts:
         return model.rewards
 
     def score(inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> Tensor:
-        prompts = [generator.prompts.text(ids) for ids in inputs]
+        tail = len(generator.prompts.tail)  # the separator or the end, which is no part of a prompt
+        prompts = [generator.prompts.text(ids[: len(ids) - tail]) for ids in inputs]
         return model.text_rewards(prompts, [generator.prompts.text(ids) for ids in outputs])
 
     return score
