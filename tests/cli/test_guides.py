@@ -103,3 +103,36 @@ def test_a_reward_model_is_no_generator(groot, folders):
         "diagnose", folders / "partial", "--prompts", folders / "prompts.jsonl", "--reward", "exact"
     )
     assert found.code == 2
+
+
+def test_tune_learns_from_preferences_and_is_finished_after(groot, folders, tmp_path):
+    pairs = [
+        {"prompt": prompt, "chosen": "o", "rejected": "i"} for prompt in ("may", "nina", "city")
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+    asked = [folders / "generator", "--preferences", path, "--out", tmp_path / "dpo"]
+    found = groot("tune", *asked, "--json")
+    assert found.code == 0, found.err
+    answer = json.loads(found.out)
+    assert (answer["objective"], answer["pairs"], answer["held_out"]) == ("dpo", 2, 1)
+    assert (tmp_path / "dpo" / "model" / "groot.json").is_file()
+    again = groot("tune", *asked)
+    assert "finished" in again.err
+    assert "model:" in again.out
+    compared = groot(
+        "compare-guides",
+        *words(folders, "--tuned", f"dpo={tmp_path / 'dpo'}", "--guides", "top_k,implicit,dpo"),
+        "--json",
+    )
+    assert compared.code == 0, compared.err
+    assert list(json.loads(compared.out)["rows"]) == ["top_k", "implicit", "dpo"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"), [("dpo", "--preferences FILE"), ("grpo", "--prompts FILE")]
+)
+def test_tune_says_what_it_lacks(groot, folders, tmp_path, objective, message):
+    found = groot("tune", folders / "generator", "--objective", objective, "--out", tmp_path / "x")
+    assert found.code == 2
+    assert message in found.err
