@@ -440,7 +440,8 @@ tokenizer is that of the embedded default.
   sequences, as `groot export` writes it; it then searches what groot searches, without a proof.
 - *x floor*: groot's time beside the least that the search must take at the measured rates: the
   encoder, cross-attention keys and values once per text, two tokens per kept prefix and slot,
-  logits of the allowed tokens only; or moving the weights once per step, if that takes longer."""
+  logits of the allowed tokens only; or, if that takes longer, moving the bytes: weights once per
+  batch or step, keys and values once per step."""
 
 AGREEMENT_NOTES = """\
 groot's lists at width k beside constrained generate's with k beams, for both normalisations: over
