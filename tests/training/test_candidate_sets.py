@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -18,7 +19,12 @@ from groot.training.candidate_sets import (
     write_cases,
 )
 from groot.training.items import Variation, example_of_words, training_items
-from groot.training.optimise import blended, contrast_cases
+from groot.training.optimise import (
+    best_expected,
+    blended,
+    contrast_cases,
+    without_contrast,
+)
 from groot.training.start import make_labeler
 
 TEXTS = [
@@ -114,3 +120,20 @@ def test_shortened_outputs_say_one_less():
     assert sorted(shortened(("a", "b", "c"), 9, rng)) == [("a", "b"), ("a", "c"), ("b", "c")]
     assert len(shortened(("a", "b", "c"), 2, rng)) == 2
     assert shortened((), 2, rng) == shortened(None, 2, rng) == shortened("text", 2, rng) == []
+
+
+def test_distillation_keeps_the_gold_and_the_choice_of_mbr(labeler, cases):
+    spelled = contrast_cases(labeler, cases)
+    assert [best_expected(case.rows) for case in cases] == [case.mbr for case in spelled]
+    for case, full, lean in zip(cases, spelled, without_contrast(spelled), strict=True):
+        expected = [row.rewards[EXPECTED] for row in case.rows]
+        assert expected[full.mbr] == max(expected)
+        assert lean.targets[lean.gold] == full.targets[full.gold]
+        assert lean.targets[lean.mbr] == full.targets[full.mbr]
+        assert len(lean.targets) == len({full.gold, full.mbr})
+
+
+def test_what_is_expected_of_no_candidate_cannot_be_chosen(cases):
+    rows = [dataclasses.replace(row, rewards={EXPECTED: None}) for row in cases[0].rows]
+    assert best_expected(rows) is None
+    assert best_expected([]) is None

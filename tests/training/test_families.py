@@ -21,6 +21,7 @@ FAST = {
     "fit.passes": 1,
     "fit.evaluations": 1,
     "optimise.rounds": 1,
+    "distil.rounds": 0,
     "optimise.evaluations": 1,
     "data.max_train": 24,
 }

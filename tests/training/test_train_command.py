@@ -70,7 +70,7 @@ def test_a_signal_between_the_stages_of_training(nursery, train_words, wait_for,
     run = tmp_path / "run"
     settings = {"fit.passes": 1, "fit.evaluations": 1, "optimise.rounds": 1}
     words = train_words(run, settings, "--reward", f"{tmp_path / 'mine.py'}:reward")
-    before = {"round 1: candidates": "fit", "evaluate fit": "round 1"}[chosen]
+    before = {"round 1: candidates": "fit", "evaluate fit": "distil 1"}[chosen]
     command = nursery.start(*words, log=tmp_path / "log")
     wait_for(lambda: before in stages_done(run))
     command.send(signal.SIGINT, to_group=True)

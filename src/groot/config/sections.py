@@ -176,6 +176,27 @@ class OptimiseConfig(Section):
     )
 
 
+class DistilConfig(Section):
+    """MBR distillation, the end of the second stage: the model learns to say first what MBR would
+    choose among its candidates. The weights are kept where the metric on dev rises."""
+
+    rounds: int = Field(2, ge=0, description="rounds of fresh candidates; 0 leaves this out")
+    variations: int = Field(3, gt=0, description="varied texts per training text in each round")
+    num_candidates: int = Field(
+        16, gt=1, description="candidates that search gives per text, and MBR chooses among"
+    )
+    gold_weight: float = Field(
+        0.3, ge=0, description="weight of the likelihood of the gold; that of MBR's choice is 1"
+    )
+    contrast_weight: float = Field(
+        0.02, ge=0, description="weight of optimise.objective on the expected rewards"
+    )
+    learning_rate: float = Field(4e-4, gt=0, description="peak learning rate")
+    average_decay: float = Field(
+        0.998, ge=0, lt=1, description="decay of the average of the weights; 0 keeps the last ones"
+    )
+
+
 class RewardConfig(Section):
     """What is maximised."""
 
@@ -256,6 +277,7 @@ class Config(Section):
     model: ModelConfig = Field(ModelConfig(), description="what is trained")
     fit: FitConfig = Field(FitConfig(), description="likelihood training")
     optimise: OptimiseConfig = Field(OptimiseConfig(), description="training for the reward")
+    distil: DistilConfig = Field(DistilConfig(), description="MBR distillation, its end")
     reward: RewardConfig = Field(RewardConfig(), description="what is maximised")
     search: SearchConfig = Field(SearchConfig(), description="how candidates are searched")
     generation: GenerationConfig = Field(GenerationConfig(), description="how free text is written")

@@ -16,6 +16,7 @@ from groot.training.events import StepDone
 from groot.training.fit import fit
 from groot.training.items import Item, Variation, training_items
 from groot.training.optimise import contrast, contrast_cases
+from groot.training.rounds import Round
 from groot.training.stage import StageResult, StageSettings
 from groot.training.staged_run import StagedRun, objective_settings
 from groot.training.start import count_words, fit_passes
@@ -86,11 +87,14 @@ class Job(StagedRun[Labeler, Item]):
         holder: Labeler,
         items: Sequence[Item],
         mine: Sequence[int],
-        round: int,
+        round: Round,
         progress: Callable[[int], None],
     ) -> list[Case]:
         """Search, correct and reward candidates of varied texts."""
         settings = self.config.optimise
+        searched = settings.num_candidates
+        if round.distils:
+            searched = self.config.distil.num_candidates
         return generate(
             holder,
             items,
@@ -98,8 +102,8 @@ class Job(StagedRun[Labeler, Item]):
             variation=self._variation(items),
             reward=self.reward,
             settings=Generation(
-                round=round,
-                num_candidates=settings.num_candidates,
+                round=round.number,
+                num_candidates=searched,
                 per_example=settings.candidates_per_round,
                 seed=self.config.seed,
                 deletions=settings.deletions,
@@ -114,23 +118,26 @@ class Job(StagedRun[Labeler, Item]):
         items: Sequence[Item],
         cases: Sequence[Case],
         settings: StageSettings,
+        round: Round,
     ) -> StageResult:
-        """Contrast the candidates by their rewards."""
-        of_round = self.config.optimise
+        """Contrast the candidates by their rewards, or distil what MBR chooses among them."""
+        of_round, distil = self.config.optimise, self.config.distil
         return contrast(
             holder,
-            contrast_cases(holder, cases, gold_share=of_round.gold_share),
+            contrast_cases(holder, cases, gold_share=0.0 if round.distils else of_round.gold_share),
             settings,
             self._context(
-                partial(self._measure_dev, holder, self.config.evaluation.k), of_round.selects_on
+                partial(self._measure_dev, holder, self.config.evaluation.k),
+                "metric" if round.distils else of_round.selects_on,
             ),
             variation=self._variation(items),
             objective=of_round.objective,
             objective_settings=objective_settings(self.config),
-            nll_weight=of_round.nll_weight,
-            contrast_weight=of_round.contrast_weight,
+            nll_weight=distil.gold_weight if round.distils else of_round.nll_weight,
+            contrast_weight=distil.contrast_weight if round.distils else of_round.contrast_weight,
+            mbr_weight=1.0 if round.distils else 0.0,
             batch_size=of_round.batch_size,
-            learning_rate=of_round.learning_rate,
+            learning_rate=distil.learning_rate if round.distils else of_round.learning_rate,
             embedding_rate=self.config.fit.embedding_rate,
         )
 

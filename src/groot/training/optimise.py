@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class ContrastCase:
         targets: of each candidate.
         rewards: of each candidate; None is missing.
         gold: which candidate is the gold; None where there is none.
+        mbr: which candidate the model expects the highest reward of; None where it expects none.
         logs: numbers of its rewards, see `reward_logs`.
     """
 
@@ -40,6 +42,7 @@ class ContrastCase:
     targets: tuple[EncodedTarget, ...]
     rewards: tuple[float | None, ...]
     gold: int | None
+    mbr: int | None = None
     logs: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -74,9 +77,37 @@ def contrast_cases(
             rewards.append(blended(row.reward, row.rewards.get(EXPECTED), gold_share))
         known = {value for value in rewards if value is not None}
         if gold is not None or len(known) > 1:
+            mbr = best_expected(rows)
             logs = reward_logs(rows)
-            spelled.append(ContrastCase(case.example, tuple(targets), tuple(rewards), gold, logs))
+            spelled.append(
+                ContrastCase(case.example, tuple(targets), tuple(rewards), gold, mbr, logs)
+            )
     return spelled
+
+
+def best_expected(rows: Sequence[CandidateRow]) -> int | None:
+    """Which row the model expects the highest reward of, the first of equals; None: of none."""
+    expected = [(row.rewards.get(EXPECTED), place) for place, row in enumerate(rows)]
+    known = [(value, -place) for value, place in expected if value is not None]
+    return -max(known)[1] if known else None
+
+
+def without_contrast(cases: Sequence[ContrastCase]) -> list[ContrastCase]:
+    """The cases with no more candidates than the gold and MBR's choice, in the order they had."""
+    lean = []
+    for case in cases:
+        keep = sorted({place for place in (case.gold, case.mbr) if place is not None})
+        at = {place: index for index, place in enumerate(keep)}
+        lean.append(
+            dataclasses.replace(
+                case,
+                targets=tuple(case.targets[place] for place in keep),
+                rewards=tuple(case.rewards[place] for place in keep),
+                gold=None if case.gold is None else at[case.gold],
+                mbr=None if case.mbr is None else at[case.mbr],
+            )
+        )
+    return [case for case in lean if case.targets]
 
 
 def blended(reward: float | None, expected: float | None, gold_share: float) -> float | None:
@@ -99,6 +130,7 @@ class ContrastBatch:
     rewards: Tensor
     has_reward: Tensor
     gold: Tensor
+    mbr: Tensor
     decisions: Tensor
     logs: dict[str, Tensor]
 
@@ -117,8 +149,13 @@ def contrast(
     batch_size: int,
     learning_rate: float,
     embedding_rate: float,
+    mbr_weight: float = 0.0,
 ) -> StageResult:
     """Train on contrast_weight * objective + nll_weight * nll of the gold, per example.
+
+    With `mbr_weight`, mbr_weight * nll of the candidate with the highest expected reward is added:
+    MBR distillation. Source: Finkelstein and Freitag, MBR and QE Finetuning (2023); what we
+    changed: the candidates are the top k, and the gold's likelihood stays beside it.
 
     Args:
         cases: the candidates of a round.
@@ -127,6 +164,8 @@ def contrast(
 
     `settings` and `context` are those of `train_stage`.
     """
+    if not contrast_weight:
+        cases = without_contrast(cases)
     order = BatchOrder(
         len(cases),
         batch_size=batch_size,
@@ -153,6 +192,7 @@ def contrast(
             rewards,
             has_reward,
             torch.tensor([-1 if case.gold is None else case.gold for case in batch]),
+            torch.tensor([-1 if case.mbr is None else case.mbr for case in batch]),
             torch.tensor([max(1, len(case.targets[0].decisions)) for case in batch]),
             {
                 name: torch.tensor([case.logs.get(name, math.nan) for case in batch])
@@ -163,15 +203,21 @@ def contrast(
     def loss_of(model: Any, batch: ContrastBatch) -> LossTerms:
         log_p, _ = candidate_log_p(model, labeler.codec, batch.inputs, batch.targets)
         rewards, known = batch.rewards.to(log_p), batch.has_reward.to(log_p.device)
-        gold = batch.gold.to(log_p.device)
-        contrast_loss = loss_between(log_p, rewards, known, **objective_settings)
-        gold_log_p = log_p.gather(1, gold.clamp(min=0)[:, None])[:, 0]
-        nll = -gold_log_p / batch.decisions.to(log_p.device)
-        nll = nll.masked_fill(gold < 0, 0.0)
-        return LossTerms(
-            contrast_weight * contrast_loss + nll_weight * nll,
-            {"contrast": contrast_loss, "nll": nll, **batch.logs},
-        )
+        decisions = batch.decisions.to(log_p.device)
+
+        def nll_of(place: Tensor) -> Tensor:
+            taken = log_p.gather(1, place.clamp(min=0)[:, None])[:, 0]
+            return (-taken / decisions).masked_fill(place < 0, 0.0)
+
+        nll = nll_of(batch.gold.to(log_p.device))
+        loss, logs = nll_weight * nll, {"nll": nll}
+        if contrast_weight:
+            logs["contrast"] = loss_between(log_p, rewards, known, **objective_settings)
+            loss = loss + contrast_weight * logs["contrast"]
+        if mbr_weight:
+            logs["mbr_nll"] = nll_of(batch.mbr.to(log_p.device))
+            loss = loss + mbr_weight * logs["mbr_nll"]
+        return LossTerms(loss, {**logs, **batch.logs})
 
     return train_stage(
         labeler.model,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from groot.config import Config
+from groot.training.rounds import rounds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,6 @@ BYTES_PER_WEIGHT = 4
 
 def disk_bytes(config: Config, parameters: int) -> int:
     """An estimate of what a run's folder holds at most: models, checkpoints with moments."""
-    models = 3 + max(0, config.optimise.rounds - 1)
+    models = 3 + max(0, len(rounds_of(config)) - 1)
     checkpoints = 5 * (config.output.keep_checkpoints + 1)
     return parameters * BYTES_PER_WEIGHT * (models + checkpoints) + (64 << 20)

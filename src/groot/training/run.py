@@ -23,6 +23,7 @@ from groot.training.items import training_items
 from groot.training.job import Job
 from groot.training.plan import BYTES_PER_WEIGHT, Plan, PlannedStage, disk_bytes
 from groot.training.processes import make_accelerator
+from groot.training.rounds import rounds_of
 from groot.training.run_folder import RunFolder, library_versions
 from groot.training.stage import Interrupted
 from groot.training.start import (
@@ -170,7 +171,6 @@ def plan_run(config: Config, *, out: Path | None = None) -> Plan:
     passes = fit_passes(config, count_words(data.train))
     fit_steps = passes * -(-len(items) // config.fit.batch_size)
     optimise = config.optimise
-    per_round = optimise.passes_per_round * -(-len(items) // optimise.batch_size)
     measured = seconds_per_step(labeler, items, config)
     stages = [
         PlannedStage(
@@ -180,15 +180,15 @@ def plan_run(config: Config, *, out: Path | None = None) -> Plan:
             f"{len(items)} texts x {passes} passes / {config.fit.batch_size}",
         )
     ]
-    for round in range(1, optimise.rounds + 1):
-        stages.append(
-            PlannedStage(
-                f"round {round}",
-                per_round,
-                len(items) * measured["search"] + per_round * measured["contrast"],
-                f"{len(items)} texts, up to {optimise.candidates_per_round} candidates each",
-            )
-        )
+    reward_calls = 0
+    for round in rounds_of(config):
+        texts, kept = len(items) * round.variations, optimise.candidates_per_round
+        steps = optimise.passes_per_round * -(-texts // optimise.batch_size)
+        is_lean = round.distils and not config.distil.contrast_weight
+        seconds = texts * measured["search"] + steps * measured["fit" if is_lean else "contrast"]
+        note = f"{texts} texts, up to {kept} candidates each"
+        stages.append(PlannedStage(round.name, steps, seconds, note))
+        reward_calls += texts * kept
     facts: Mapping[str, str] = {
         "model": f"{config.model.name or 'embedded'}, {parameters / 1e6:.1f} M weights",
         "labels": f"{len(labeler.form.labels)}: {', '.join(labeler.form.labels[:8])}"
@@ -204,7 +204,7 @@ def plan_run(config: Config, *, out: Path | None = None) -> Plan:
         parameters=parameters,
         memory_bytes=parameters * BYTES_PER_WEIGHT * 6 + (600 << 20),
         disk_bytes=disk_bytes(config, parameters),
-        reward_calls=optimise.rounds * len(items) * optimise.candidates_per_round,
+        reward_calls=reward_calls,
         facts=facts,
         problems=data.problems,
     )

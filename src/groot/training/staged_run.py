@@ -30,6 +30,7 @@ from groot.training.files import free_space_check, write_folder, write_json, wri
 from groot.training.interrupts import Interrupt
 from groot.training.plan import disk_bytes
 from groot.training.reward_counts import RewardCount, summed
+from groot.training.rounds import Round, rounds_of
 from groot.training.run_folder import RunFolder
 from groot.training.stage import Interrupted, StageContext, StageResult, StageSettings
 from groot.training.start import RunData
@@ -111,7 +112,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         holder: Holder,
         items: Sequence[TrainItem],
         mine: Sequence[int],
-        round: int,
+        round: Round,
         progress: Callable[[int], None],
     ) -> list[Case]:
         """Candidates with rewards of the items `mine`."""
@@ -123,6 +124,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         items: Sequence[TrainItem],
         cases: Sequence[Case],
         settings: StageSettings,
+        round: Round,
     ) -> StageResult:
         """Train on rewarded candidates."""
 
@@ -237,36 +239,42 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         return self._load("fitted")  # as a continued run would
 
     def _optimise(self, holder: Holder, items: Sequence[TrainItem]) -> None:
-        settings = self.config.optimise
-        for round in range(1, settings.rounds + 1):
-            name = f"round {round}"
-            if self.run.is_done(name):
-                if round == settings.rounds or not self.run.is_done(f"round {round + 1}"):
-                    holder = self._load(_round_folder(round, settings.rounds))
+        settings, rounds = self.config.optimise, self.rounds()
+        for round in rounds:
+            following = next((other for other in rounds if other.number > round.number), None)
+            folder = f"checkpoints/after-{round.file_name}" if following else "model"
+            if self.run.is_done(round.name):
+                if following is None or not self.run.is_done(following.name):
+                    holder = self._load(folder)
                 continue
             cases = self._candidates(holder, items, round)
             set_dropout(holder.model, settings.dropout)
+            decay = self.config.distil.average_decay if round.distils else settings.average_decay
             stage = self._stage(
-                name,
+                round.name,
                 passes=settings.passes_per_round,
                 evaluations=settings.evaluations,
                 max_grad_norm=settings.max_grad_norm,
-                average_decay=settings.average_decay,
+                average_decay=decay,
             )
-            result = self.contrast(holder, items, cases, stage)
-            folder = _round_folder(round, settings.rounds)
+            result = self.contrast(holder, items, cases, stage, round)
             self._save(holder, folder)
-            self.run.mark_done(name, dataclasses.asdict(result))
+            self.run.mark_done(round.name, dataclasses.asdict(result))
             holder = self._load(folder)
-        if settings.rounds == 0 and not (self.run.path / "model").exists():
+        if not rounds and not (self.run.path / "model").exists():
             self._save(holder, "model")
 
-    def _candidates(self, holder: Holder, items: Sequence[TrainItem], round: int) -> list[Case]:
+    def rounds(self) -> list[Round]:
+        """The rounds of the run, in order."""
+        return rounds_of(self.config)
+
+    def _candidates(self, holder: Holder, items: Sequence[TrainItem], round: Round) -> list[Case]:
         settings = self.config.optimise
-        if settings.candidates_file is not None:
+        if settings.candidates_file is not None and not round.distils:
             return read_cases(Path(settings.candidates_file), self.examples_of(items))
-        path = self.run.path / "candidates" / f"round-{round}.parquet"
-        stage = f"round {round}: candidates"
+        items = list(items) * round.variations
+        path = self.run.path / "candidates" / f"{round.file_name}.parquet"
+        stage = round.candidates
         if self.run.is_done(stage):
             return read_cases(path)
         self.run.rewind_log()  # a run that was killed here has logged this stage already
@@ -370,25 +378,18 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         def spent(stage: str) -> float:
             return float(self.run.info_of(stage)["seconds"]) if self.run.is_done(stage) else 0.0
 
-        rounds = range(1, self.config.optimise.rounds + 1)
-        optimise = [spent(f"round {round}") for round in rounds]
-        optimise += [spent(f"round {round}: candidates") for round in rounds]
-        return {"fit": spent("fit"), "optimise": sum(optimise)}
+        stages = [name for round in self.rounds() for name in (round.name, round.candidates)]
+        return {"fit": spent("fit"), "optimise": sum(map(spent, stages))}
 
     def _reward_counts(self) -> dict[str, dict[str, int]]:
         """What was asked of the reward for candidates and final numbers."""
-        rounds = range(1, self.config.optimise.rounds + 1)
-        stages = [f"round {round}: candidates" for round in rounds]
+        stages = [round.candidates for round in self.rounds()]
         stages += ["evaluate fit", "evaluate optimised"]
         done = [self.run.info_of(stage) for stage in stages if self.run.is_done(stage)]
         return summed(info.get("rewards", {}) for info in done)
 
     def _disk_bytes(self, holder: Holder) -> int:
         return disk_bytes(self.config, count_parameters(holder.model))
-
-
-def _round_folder(round: int, rounds: int) -> str:
-    return "model" if round == rounds else f"checkpoints/after-round-{round}"
 
 
 def objective_settings(config: Config) -> dict[str, float]:

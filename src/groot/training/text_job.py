@@ -11,6 +11,7 @@ from groot.generator import Generator, load_generator
 from groot.training.candidate_sets import CHUNK, Case
 from groot.training.dev import dev_numbers, on_main, over_processes
 from groot.training.events import StepDone
+from groot.training.rounds import Round, rounds_of
 from groot.training.stage import StageResult, StageSettings
 from groot.training.staged_run import StagedRun, objective_settings
 from groot.training.start import text_fit_passes
@@ -120,12 +121,16 @@ class TextJob(StagedRun[Generator, TextItem]):
             batch_size=self.config.search.batch_size,
         )
 
+    def rounds(self) -> list[Round]:
+        """Those of contrast: MBR distillation is for labels."""
+        return rounds_of(self.config, distils=False)
+
     def generate(
         self,
         holder: Generator,
         items: Sequence[TextItem],
         mine: Sequence[int],
-        round: int,
+        round: Round,
         progress: Callable[[int], None],
     ) -> list[Case]:
         """Write, correct and reward candidates."""
@@ -136,7 +141,7 @@ class TextJob(StagedRun[Generator, TextItem]):
             mine,
             reward=self.reward,
             writing=self._writing(),
-            round=round,
+            round=round.number,
             num_candidates=settings.num_candidates,
             per_example=settings.candidates_per_round,
             progress=progress,
@@ -148,6 +153,7 @@ class TextJob(StagedRun[Generator, TextItem]):
         items: Sequence[TextItem],
         cases: Sequence[Case],
         settings: StageSettings,
+        round: Round,
     ) -> StageResult:
         """Contrast the candidates by their rewards."""
         of_round = self.config.optimise
