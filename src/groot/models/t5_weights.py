@@ -178,19 +178,23 @@ class Prepared:
     """
 
     def __init__(self) -> None:
-        self._ready: dict[int, tuple[object, T5Weights]] = {}
+        self._ready: dict[int, tuple[list[Tensor], object, T5Weights]] = {}
 
     def of(self, stack: Any) -> T5Weights:
         """The weights of a stack as they are now."""
-        # every optimizer and every load counts a tensor's version up
-        now = tuple((p.data_ptr(), p._version, p.dtype) for p in stack.parameters())
         known = self._ready.get(id(stack))
-        if known is None or known[0] != now:
+        if known is None or known[1] != _versions(known[0]):
+            parameters = list(stack.parameters())
             with torch.inference_mode(False):  # what is kept must outlive the mode
-                known = (now, T5Weights(stack))
+                known = (parameters, _versions(parameters), T5Weights(stack))
             self._ready[id(stack)] = known
-        return known[1]
+        return known[2]
 
     def clear(self) -> None:
-        """Forget all; before weights change in a way that cannot be seen from outside."""
+        """Forget all; wanted where modules are exchanged, which no weight tells."""
         self._ready.clear()
+
+
+def _versions(parameters: Sequence[Tensor]) -> object:
+    """What changes with the weights: every optimizer and every load counts a version up."""
+    return [(p.data_ptr(), p._version, p.dtype) for p in parameters]

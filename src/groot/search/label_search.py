@@ -22,8 +22,23 @@ from groot.search.step import Spelling, StepModel
 
 __all__ = ["Found", "label_search"]
 
+GROWTH = 4  # how much wider a text without a certificate is searched each time
 
-@torch.no_grad()
+
+def first_width(k: int, *, is_repeated: bool = True) -> int:
+    """Prefixes kept in the first search for the top k, chosen by the time until all is proven.
+
+    Args:
+        is_repeated: whether texts without a certificate are searched again. If not, the best
+            target is searched greedily.
+
+    >>> first_width(1), first_width(5), first_width(1, is_repeated=False)
+    (3, 9, 1)
+    """
+    return 1 if k == 1 and not is_repeated else k + k // 2 + 2
+
+
+@torch.inference_mode()
 def label_search(
     model: StepModel,
     codec: Spelling,
@@ -42,9 +57,9 @@ def label_search(
         inputs: token ids of each input.
         n_slots: slots of each target.
         k: targets wanted per input.
-        width: prefixes kept; default 2 * k, at least 4 (1 for k = 1).
+        width: prefixes kept; default `first_width`.
         max_width: inputs without a certificate are searched again at four times the width, up to
-            this one; at most `width` switches the repetition off.
+            this one; at most `width` switches the repetition off. See `proofs` for what it cost.
         batch_size: inputs searched together, of similar length.
         normalise: see `decision_log_p`.
 
@@ -52,9 +67,10 @@ def label_search(
         one Found per input, in the order given.
     """
     was_training = model.training
-    model.train(False)
+    if was_training:
+        model.train(False)
     tables = tables_of(codec, model.device)
-    width = width or (1 if k == 1 else max(2 * k, 4))
+    width = width or first_width(k, is_repeated=max_width > 1)
     found: list[Found | None] = [None] * len(inputs)
     if normalise == "allowed":  # a text without words has one target, and it is forced
         for i in (i for i, n in enumerate(n_slots) if n == 0):
@@ -81,8 +97,9 @@ def label_search(
         if width >= max_width:
             break
         todo = [i for i in todo if not _found(found[i]).exact]
-        width = min(4 * width, max_width)
-    model.train(was_training)
+        width = min(GROWTH * width, max_width)
+    if was_training:
+        model.train(True)
     return [_found(one) for one in found]
 
 

@@ -113,5 +113,7 @@ def tables_of(codec: Spelling, device: torch.device) -> LabelTables:
     """The tables of a codec's grammar, made once."""
     ready = _READY.setdefault(codec, {})
     if device not in ready:
-        ready[device] = LabelTables(codec, device)
+        # a codec keeps its tensors, which training uses too
+        with torch.inference_mode(False), torch.no_grad():
+            ready[device] = LabelTables(codec, device)
     return ready[device]
