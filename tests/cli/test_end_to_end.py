@@ -10,6 +10,8 @@ from groot.training.evaluate_folder import evaluate_folder
 SMALL = {
     "fit.passes": 2,
     "optimise.rounds": 1,
+    "distil.rounds": 1,
+    "distil.variations": 1,
     "model.width": 32,
     "model.feed_forward": 32,
     "model.encoder_layers": 1,
@@ -152,7 +154,8 @@ def test_predict_keeps_its_contract(groot, folder):
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["t0", "t1", "t2"]
     for row, text in zip(rows, texts, strict=True):
-        assert set(row) == {"id", "text", "candidates"}
+        assert set(row) == {"id", "text", "covered", "candidates"}
+        assert 0 < row["covered"] <= 1
         assert row["text"] == text
         log_p = [one["log_p"] for one in row["candidates"]]
         assert 1 <= len(log_p) <= 3
