@@ -46,6 +46,7 @@ class Codec:
         self.is_causal = is_causal
         self._word_ids: dict[str, tuple[int, ...]] = {}
         self._symbol_ids: dict[str, tuple[int, ...]] = {}
+        self._glue_ids: dict[int, list[tuple[int, ...]]] = {}
         self._space = _space(tokenizer)
         self.tail = self._words("=>") if is_causal else (int(tokenizer.eos_token_id),)
         self.grammar: TokenGrammar = spell(form.grammar, self.symbol_ids)
@@ -96,10 +97,14 @@ class Codec:
 
     def glue_ids(self, n_slots: int) -> list[tuple[int, ...]]:
         """Forced ids before each slot, and last those behind the last slot."""
-        return [
-            tuple(i for symbol in self.form.glue(slot, n_slots) for i in self.symbol_ids(symbol))
-            for slot in range(n_slots + 1)
-        ]
+        if n_slots not in self._glue_ids:
+            self._glue_ids[n_slots] = [
+                tuple(
+                    i for symbol in self.form.glue(slot, n_slots) for i in self.symbol_ids(symbol)
+                )
+                for slot in range(n_slots + 1)
+            ]
+        return self._glue_ids[n_slots]
 
     def encode(self, example: Example, gold: Gold) -> EncodedTarget | None:
         """The target of a gold or candidate output in ids; None where no target can say it."""
@@ -113,13 +118,15 @@ class Codec:
     @cached_property
     def choice_ids(self) -> Tensor:
         """[A] every token id that is ever a choice: the only rows of the output layer needed."""
-        return torch.tensor(sorted({t for tokens in self.grammar.tokens for t in tokens}))
+        with torch.inference_mode(False):  # asked for in a search first, used in training later
+            return torch.tensor(sorted({t for tokens in self.grammar.tokens for t in tokens}))
 
     @cached_property
     def is_allowed(self) -> Tensor:
         """[states, A] bool: which of `choice_ids` may follow in each state of the grammar."""
         place = {int(token): index for index, token in enumerate(self.choice_ids)}
-        allowed = torch.zeros((len(self.grammar.tokens), len(place)), dtype=torch.bool)
+        with torch.inference_mode(False):
+            allowed = torch.zeros((len(self.grammar.tokens), len(place)), dtype=torch.bool)
         for state, tokens in enumerate(self.grammar.tokens):
             allowed[state, [place[token] for token in tokens]] = True
         return allowed
