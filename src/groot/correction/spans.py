@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from groot.correction.mend import KINDS, Correction, Kind, corrections
 from groot.types import Candidate, Example, Span
@@ -103,10 +104,7 @@ def well_formed(example: Example, said: Sequence[Span], gold: Sequence[Span]) ->
 
     Kept are spans of the gold, and others that lie on word boundaries and overlap no kept one.
     """
-    starts = set(example.word_starts)
-    ends = {
-        start + len(word) for start, word in zip(example.word_starts, example.words, strict=True)
-    }
+    starts, ends = _edges(example.words, example.word_starts)
     gold_places = {_place(span) for span in gold}
     order = sorted({_place(span): span for span in said}.values(), key=_place)
     right = [span for span in order if _place(span) in gold_places]
@@ -124,6 +122,15 @@ def well_formed(example: Example, said: Sequence[Span], gold: Sequence[Span]) ->
             kept.append(span)
             reach = span.end
     return tuple(sorted(kept, key=_place))
+
+
+@lru_cache(maxsize=64)  # the candidates of an example come one after the other
+def _edges(
+    words: tuple[str, ...], word_starts: tuple[int, ...]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Offsets at which a word starts, and at which one ends."""
+    ends = (start + len(word) for start, word in zip(word_starts, words, strict=True))
+    return frozenset(word_starts), frozenset(ends)
 
 
 def _place(span: Span) -> tuple[int, int, str]:

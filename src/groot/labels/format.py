@@ -69,13 +69,12 @@ def word_range(example: Example, span: Span) -> tuple[int, int] | None:
     >>> word_range(Example("a bc", ("a", "bc"), (0, 2)), Span(2, 4, "x"))
     (1, 2)
     """
-    starts = example.word_starts
-    first = last = None
-    for index, (start, word) in enumerate(zip(starts, example.words, strict=True)):
-        if start == span.start:
-            first = index
-        if start + len(word) == span.end:
-            last = index + 1
-    if first is None or last is None or last <= first:
+    starts, words = example.word_starts, example.words
+    if span.start not in starts:
         return None
-    return first, last
+    first = starts.index(span.start)
+    for index in range(first, len(words)):
+        end = starts[index] + len(words[index])
+        if end >= span.end:
+            return (first, index + 1) if end == span.end else None
+    return None

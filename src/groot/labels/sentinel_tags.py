@@ -14,6 +14,7 @@ Source: Raman et al., Transforming Sequence Tagging Into A Seq2Seq Task (2022), 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 from groot.labels.format import label_symbols, word_range
@@ -25,6 +26,7 @@ INSIDE = Symbol("I")
 _AFTER_OUTSIDE, _AFTER_SPAN = 0, 1
 
 
+@lru_cache(maxsize=4096)
 def sentinel(index: int) -> Symbol:
     """The symbol of the slot of word `index`."""
     return Symbol(f"<s{index}>")

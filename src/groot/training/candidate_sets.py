@@ -112,20 +112,38 @@ def generate(
         scores = reward.score_parts(examples, candidates)
         for at, example in enumerate(examples):
             expected = expected_rewards(example, candidates[at], reward)
-            rewarded = tuple(
-                dataclasses.replace(
+            rewarded = [
+                with_reward(
                     row,
-                    reward=scores.total[at][place],
-                    rewards={
+                    scores.total[at][place],
+                    {
                         **{name: part[at][place] for name, part in scores.parts.items()},
                         EXPECTED: expected[place],
                     },
                 )
                 for place, row in enumerate(rows[at])
-            )
-            cases.append(Case(example, rewarded))
+            ]
+            cases.append(Case(example, tuple(rewarded)))
         progress(len(cases))
     return cases
+
+
+def with_reward(
+    row: CandidateRow, reward: float | None, rewards: dict[str, float | None]
+) -> CandidateRow:
+    """The row with its reward; written out, for `dataclasses.replace` takes ten times as long."""
+    return CandidateRow(
+        row.example_id,
+        row.target,
+        row.output,
+        log_p=row.log_p,
+        reward=reward,
+        rewards=rewards,
+        source=row.source,
+        parent=row.parent,
+        note=row.note,
+        round=row.round,
+    )
 
 
 def case_id(round: int, index: int) -> str:
@@ -180,9 +198,13 @@ def with_corrections(
             add(output, dataclasses.replace(row, note="one less"))
     places = {output: place for place, output in enumerate(seen)}
     for candidate in ranked:
+        if len(seen) >= settings.per_example:
+            break
         if candidate.output is None or candidate.output == gold:
             continue
         for correction in correct(example, candidate, rng=rng):
+            if correction.output in seen or len(seen) >= settings.per_example:
+                continue
             written = labeler.form.encode(example, correction.output)
             if written is not None:
                 row = CandidateRow(
