@@ -154,7 +154,6 @@ class T5Weights:
         """[N, heads, T, size] to [N, T, heads * size]."""
         return mixed.transpose(1, 2).reshape(mixed.shape[0], mixed.shape[2], -1)
 
-    @torch.no_grad()
     def position_bias(self, length: int) -> Tensor:
         """[heads, L, L] with L >= length: bias of a query (row) towards a key (column).
 
@@ -163,11 +162,12 @@ class T5Weights:
         if self._bias is None or self._bias.shape[1] < length:
             wanted = length + GROWTH
             device = self._attention.relative_attention_bias.weight.device
-            bias = self._attention.compute_bias(wanted, wanted, device=device)[0]
-            if self._attention.is_decoder:
-                future = torch.ones((wanted, wanted), dtype=torch.bool, device=device).triu(1)
-                bias = bias.masked_fill(future, torch.finfo(bias.dtype).min)
-            self._bias = bias.contiguous()
+            with torch.inference_mode(False), torch.no_grad():  # outlives the mode
+                bias = self._attention.compute_bias(wanted, wanted, device=device)[0]
+                if self._attention.is_decoder:
+                    future = torch.ones((wanted, wanted), dtype=torch.bool, device=device).triu(1)
+                    bias = bias.masked_fill(future, torch.finfo(bias.dtype).min)
+                self._bias = bias.contiguous()
         return self._bias
 
 

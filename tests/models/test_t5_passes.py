@@ -1,0 +1,113 @@
+"""The T5 code of groot against the model's own: encoder, steps, moved, cut, branched."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from groot.models import t5_weights
+from groot.models.loading import load_model
+from groot.models.t5_weights import Prepared
+
+ROWS = [[5, 6, 7, 8, 9, 10, 11], [12, 13, 14], [15, 16, 17, 18]]
+
+
+@pytest.fixture(scope="module", params=["t5", "mt5"])
+def model(request, tmp_path_factory, make_model_folder):
+    folder = make_model_folder(request.param, tmp_path_factory.mktemp(f"passes-{request.param}"))
+    return load_model(folder).eval()
+
+
+@pytest.fixture(params=["ready weights", "own modules"])
+def is_light(request, model, monkeypatch) -> bool:
+    """Both ways to hold the weights: copied for a small model, as they are for a large one."""
+    if request.param == "own modules":
+        monkeypatch.setattr(t5_weights, "LIGHT", 0)
+    model._prepared.clear()
+    yield request.param == "ready weights"
+    model._prepared.clear()
+
+
+def own(model, tokens: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Hidden states by the transformers decoder."""
+    with torch.enable_grad():  # the way that training takes
+        return model.hidden_states(model.encode(ROWS), rows, tokens).detach()
+
+
+@torch.no_grad()
+def test_encoder_equals_the_models_own(model, is_light):
+    with torch.enable_grad():
+        plain = model.encode(ROWS)
+    fast = model.encode(ROWS)
+    assert torch.equal(plain.mask, fast.mask)
+    torch.testing.assert_close(
+        fast.states[fast.mask], plain.states[plain.mask].detach(), atol=2e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("has_lexicon", [False, True])
+@torch.no_grad()
+def test_steps_moved_and_cut_equal_one_plain_pass(model, is_light, has_lexicon):
+    lexicon = torch.tensor([3, 20, 21, 22, 23, 24]) if has_lexicon else None
+    rows = torch.arange(3)
+    first = torch.tensor([[20], [21], [22]])
+    decoding, hidden = model.begin(model.encode(ROWS), rows, first, lexicon=lexicon)
+    assert (decoding.words is not None) == (has_lexicon and is_light)
+    torch.testing.assert_close(hidden[:, :1], own(model, first, rows), atol=5e-5, rtol=1e-4)
+    # two rows a text, then more tokens, then the last text leaves, then a step is taken back
+    decoding.reorder(torch.tensor([0, 0, 1, 1, 2, 2]), slice(None))
+    more = torch.tensor([[21, 3], [22, 23], [24, 24], [20, 21], [3, 3], [22, 21]])
+    decoding.advance(more)
+    decoding.reorder(torch.tensor([1, 0, 3, 3]), slice(2))
+    wrong = torch.tensor([[23], [23], [23], [23]])
+    decoding.advance(wrong)
+    decoding.rewind(3)
+    last = torch.tensor([[24, 20], [21, 20], [22, 3], [23, 24]])
+    hidden = decoding.advance(last, last=True)
+    assert hidden.shape[1] == 1
+    kept, texts = torch.tensor([1, 0, 3, 3]), torch.tensor([0, 0, 1, 1])
+    whole = torch.cat([first[texts], more[kept], last], dim=1)
+    after = torch.cat([whole, whole[:, :1]], dim=1)  # one more, to be predicted
+    torch.testing.assert_close(hidden, own(model, after, texts)[:, -1:], atol=5e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_rows_that_are_not_told_are_found_out(model, is_light):
+    rows = torch.arange(3)
+    first = torch.tensor([[20], [21], [22]])
+    decoding, _ = model.begin(model.encode(ROWS), rows, first)
+    decoding.reorder(torch.tensor([0, 2, 2]))  # text 1 leaves, text 2 has two rows
+    more = torch.tensor([[23], [24], [21]])
+    hidden = decoding.advance(more)
+    texts = torch.tensor([0, 2, 2])
+    after = torch.cat([first[texts], more, more], dim=1)
+    torch.testing.assert_close(hidden, own(model, after, texts)[:, -1:], atol=5e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_branches_see_the_prefix_and_themselves_and_one_is_kept(model, is_light):
+    rows = torch.arange(3)
+    first = torch.tensor([[20], [21], [22]])
+    decoding, _ = model.begin(model.encode(ROWS), rows, first)
+    branches = torch.tensor([[23, 24], [20, 21], [22, 3]])
+    hidden = decoding.branch(branches)
+    index, choice = torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1])
+    kept = branches[index, choice][:, None]
+    whole = torch.cat([first[index], kept, kept], dim=1)
+    plain = own(model, whole, index)
+    torch.testing.assert_close(hidden[index, choice], plain[:, -1], atol=5e-5, rtol=1e-4)
+    decoding.take(index, choice)
+    after = decoding.advance(kept)
+    whole = torch.cat([whole, kept], dim=1)
+    torch.testing.assert_close(after, own(model, whole, index)[:, -1:], atol=5e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_changed_weights_are_seen(model):
+    stack = model._parts[2]
+    prepared = Prepared()
+    ready = prepared.of(stack)
+    assert prepared.of(stack) is ready
+    weight = stack.block[0].layer[0].SelfAttention.o.weight
+    weight.mul_(1.0)
+    assert prepared.of(stack) is not ready
