@@ -16,12 +16,14 @@ import torch
 from groot.labels.grammar import Normalise
 from groot.search.decision_search import decision_search
 from groot.search.found import Found
+from groot.search.greedy_search import greedy_search
 from groot.search.label_tables import LabelTables, tables_of
 from groot.search.slot_search import slot_search
 from groot.search.step import Spelling, StepModel
 
 __all__ = ["Found", "label_search"]
 
+TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead of stepping
 GROWTH = 4  # how much wider a text without a certificate is searched each time
 
 
@@ -124,7 +126,11 @@ def _search(
     glues = {n: codec.glue_ids(n) for n in set(n_slots)}
     ends = {glue[-1] for glue in glues.values()}
     (end,) = ends if len(ends) == 1 else ((),)
-    if tables.keeps_step and len(end) == 1 and min(n_slots) > 0:
+    keeps_step = tables.keeps_step and len(end) == 1 and min(n_slots) > 0
+    is_greedy = k == width == 1 and normalise == "allowed" and len(inputs) <= TEXTS_IN_PARALLEL
+    if keeps_step and is_greedy and tables.next_of_column is not None:
+        return greedy_search(model, tables, glues[n_slots[0]][:-1], end[0], memory, n_slots)
+    if keeps_step:
         return slot_search(
             model,
             tables,
