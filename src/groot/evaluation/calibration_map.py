@@ -143,7 +143,7 @@ def read_calibration(folder: Path) -> Calibration | None:
         wrong = repr(error)
     if wrong:
         raise ModelError(
-            f"{path}: no calibration ({wrong}). Delete it, or write it again with groot calibrate."
+            f"{path}: no calibration ({wrong}). Delete it, then make it again: groot calibrate."
         )
     return read
 
