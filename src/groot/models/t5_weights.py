@@ -42,7 +42,8 @@ class Norm:
 
     def __call__(self, hidden: Tensor) -> Tensor:
         if not self.is_plain:
-            return self.module(hidden)  # type: ignore[no-any-return]
+            normed: Tensor = self.module(hidden)
+            return normed
         return scaled(hidden, self.module.variance_epsilon) * self.module.weight
 
 
@@ -106,7 +107,8 @@ class FeedForward:
 
     def __call__(self, hidden: Tensor) -> Tensor:
         if not self.is_light:
-            return self.layer(hidden)  # type: ignore[no-any-return]
+            mapped: Tensor = self.layer(hidden)
+            return mapped
         first, *gate = self.inner(hidden)
         mixed = self.act(first)
         return self.outer(hidden, mixed * gate[0] if gate else mixed)

@@ -41,7 +41,7 @@ class LabelTables:
         # [states, A] index into `symbols` of what is said by it; 0 is nothing
         self.says = torch.zeros(allowed.shape, dtype=torch.long)
         self.symbols: list[tuple[str, ...]] = [()]
-        index_of = {(): 0}
+        index_of: dict[tuple[str, ...], int] = {(): 0}
         for place, (_, state, closes, said) in self._runs.items():
             if said not in index_of:
                 index_of[said] = len(self.symbols)
