@@ -79,17 +79,24 @@ def test_every_row_of_the_published_table_is_there(compared, materials):
 
 def test_the_cost_of_reward_models_is_counted(compared):
     rows = compared[1]["rows"]
-    for name in ("top_k", "greedy", "mbr", "dpo", "grpo", "implicit"):
+    for name in ("top_k", "greedy", "mbr", "dpo", "grpo"):
         assert rows[name]["reward_calls_per_token"] == 0
     # ten candidates are read for each token that is written
     for name in ("args", "cd", "pargs", "pargs_greedy"):
         assert rows[name]["reward_tokens_per_token"] == pytest.approx(10, rel=0.15)
     assert rows["rad"]["reward_tokens_per_token"] == pytest.approx(20, rel=0.15)
-    # a vocabulary head reads what was written, once, and never the last token
-    assert rows["farma"]["reward_tokens_per_token"] < 1
+    # a vocabulary head, or a tuned model, reads what was written, once, and never the last token
+    for name in ("farma", "implicit"):
+        assert 0.3 < rows[name]["reward_tokens_per_token"] < 1
     # three whole samples for each one that is kept
     assert 0.5 < rows["best_of_n"]["reward_tokens_per_token"] < 12
     assert rows["best_of_n"]["reward_calls_per_token"] < 1
+    # the frozen model reads what it has written, never the last token; three times for three
+    for name in ("top_k", "pargs", "farma", "dpo"):
+        assert 0.3 < rows[name]["lm_tokens_per_token"] < 1
+    assert 1 < rows["best_of_n"]["lm_tokens_per_token"] < 10
+    # ten candidates, each read with the text before it and three of four tokens behind it
+    assert rows["deal"]["lm_tokens_per_token"] >= 40
 
 
 def test_what_was_written_is_not_written_again(compared, generator, materials, reward):

@@ -27,6 +27,7 @@ def guides_table(found: Mapping[str, Any]) -> Table:
         "tokens/s",
         "RM calls/token",
         "RM tokens/token",
+        "LM tokens/token",
     )
     for name, row in found["rows"].items():
         table.add_row(
@@ -41,6 +42,7 @@ def guides_table(found: Mapping[str, Any]) -> Table:
             number(row["tokens_per_second"], digits=0),
             number(row["reward_calls_per_token"], digits=2),
             number(row["reward_tokens_per_token"], digits=1),
+            number(row["lm_tokens_per_token"], digits=1),
         )
     if base is not None:
         table.caption = (

@@ -17,6 +17,7 @@ from groot.errors import ConfigError, DataError
 from groot.evaluation.guide_table import ROWS, GuideRun, guide_table, pairs_of
 from groot.generator import Generator
 from groot.models.reward_model import PrefixScoring, RewardModel
+from groot.models.text_model import TextModel
 from groot.models.text_scoring import token_log_p
 from groot.rewards import Reward
 from groot.search.guides.guide import Chooser, Guide, Written
@@ -63,7 +64,9 @@ class Entry:
         guide: that steers it or chooses among its samples; None for none.
         temperature: 0 is greedy, and writes one text for each prompt.
         top_k: tokens that are drawn from; None: as many as the guide asks for, or all.
-        costs: what the guide's reward models count; empty where there are none.
+        costs: what count the work of the guide's reward models, or of a tuned model that stands
+            for one; empty where there are none.
+        lm_costs: what count the work of the language model inside the guide.
         settings: what the row is, for the file: the weight, the folder of the reward model.
     """
 
@@ -71,7 +74,8 @@ class Entry:
     guide: Guide | Chooser | None = None
     temperature: float = 1.0
     top_k: int | None = None
-    costs: Sequence[CountedRewardModel] = ()
+    costs: Sequence[CountedRewardModel | CountedWriter] = ()
+    lm_costs: Sequence[CountedWriter] = ()
     settings: Mapping[str, Any] | None = None
 
 
@@ -131,6 +135,49 @@ class _CountedScoring(PrefixScoring):
     def advance(self, index: Tensor, tokens: Tensor) -> None:
         self._scoring.advance(index, tokens)
         self._count()
+
+
+class CountedWriter:
+    """A language model that counts its calls and the tokens that it reads behind the prompts.
+
+    Everything else is the model's own.
+    """
+
+    def __init__(self, model: TextModel) -> None:
+        self.model = model
+        self.calls = 0
+        self.tokens = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def count(self, tokens: Tensor) -> None:
+        """One call that reads tokens [N, m]; none where there are no tokens."""
+        if tokens.numel():
+            self.calls += 1
+            self.tokens += tokens.numel()
+
+    def begin(
+        self, memory: Any, rows: Tensor, tokens: Tensor, **named: Any
+    ) -> tuple[_CountedDecoding, Tensor]:
+        """As the model's; what the decoding costs is counted here."""
+        decoding, hidden = self.model.begin(memory, rows, tokens, **named)
+        self.count(tokens)
+        return _CountedDecoding(self, decoding), hidden
+
+
+class _CountedDecoding:
+    def __init__(self, owner: CountedWriter, decoding: Any) -> None:
+        self._owner = owner
+        self._decoding = decoding
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoding, name)
+
+    def advance(self, tokens: Tensor, **named: Any) -> Tensor:
+        self._owner.count(tokens)
+        hidden: Tensor = self._decoding.advance(tokens, **named)
+        return hidden
 
 
 def compare_guides(
@@ -251,19 +298,28 @@ def _write(
 ) -> GuideRun:
     """What one entry writes; only the writing is timed."""
     generator = entry.generator
+    inputs = [generator.input_ids(example.text) for example in examples]
+    writer = CountedWriter(generator.model)
+
+    def write(some: Sequence[Sequence[int]], n: int) -> list[list[Written]]:
+        return sample(
+            writer,
+            some,
+            n=n,
+            max_new_tokens=max_new_tokens,
+            temperature=entry.temperature,
+            top_k=entry.top_k,
+            seed=seed,
+            guide=entry.guide,
+            batch_size=batch_size,
+        )
+
+    write(inputs[:1], 1)  # the first call of anything is slow, and not what is asked about
+    lm_costs = (writer, *entry.lm_costs)
     before = [(one.calls, one.tokens) for one in entry.costs]
+    lm_before = sum(one.tokens for one in lm_costs)
     start = time.perf_counter()
-    written = sample(
-        generator.model,
-        [generator.input_ids(example.text) for example in examples],
-        n=n,
-        max_new_tokens=max_new_tokens,
-        temperature=entry.temperature,
-        top_k=entry.top_k,
-        seed=seed,
-        guide=entry.guide,
-        batch_size=batch_size,
-    )
+    written = write(inputs, n)
     seconds = time.perf_counter() - start
     texts = [[generator.prompts.text(one.tokens) for one in some] for some in written]
     return GuideRun(
@@ -278,6 +334,7 @@ def _write(
         reward_tokens=sum(
             one.tokens - tokens for one, (_, tokens) in zip(entry.costs, before, strict=True)
         ),
+        lm_tokens=sum(one.tokens for one in lm_costs) - lm_before,
     )
 
 

@@ -17,7 +17,12 @@ from groot.models.reward_model import KINDS, RewardModel
 from groot.rewards.compose import OwnPart, Reward
 from groot.search.guides import GUIDES
 from groot.search.guides.guide import Chooser, Guide, ScoreTexts
-from groot.training.compare_guides import CountedRewardModel, Entry, have_same_tokens
+from groot.training.compare_guides import (
+    CountedRewardModel,
+    CountedWriter,
+    Entry,
+    have_same_tokens,
+)
 from groot.types import Candidate, Example
 
 # The kind of reward model that a guide of next tokens needs.
@@ -120,20 +125,20 @@ def make_entry(name: str, materials: Materials) -> Entry:
         chooser = GUIDES["mbr"](similarity(), generator.prompts.text, n_samples=materials.n_best)
         return _with(generator, chooser, {"top_k": top_k}, top_k=top_k)
     if name == "implicit":
-        guide = GUIDES["implicit"](
-            materials.tuned["dpo"].model, n_candidates=top_k, beta=materials.beta, **weight
-        )
-        return _with(generator, guide, _origin(materials, "dpo"))
+        tuned = CountedWriter(materials.tuned["dpo"].model)
+        guide = GUIDES["implicit"](tuned, n_candidates=top_k, beta=materials.beta, **weight)
+        return _with(generator, guide, _origin(materials, "dpo"), costs=[tuned])
     if name in JUDGES:
         kind: str = next(kind for kind in KINDS if kind in materials.reward_models)
         model = CountedRewardModel(materials.reward_models[kind])
         judge = _judge(model, generator)
         more = {"kind": kind, **_origin(materials, kind)}
         if name == "deal":
+            writer = CountedWriter(generator.model)
             made = GUIDES["deal"](
-                generator.model, judge, lookahead=materials.lookahead, n_candidates=top_k, **weight
+                writer, judge, lookahead=materials.lookahead, n_candidates=top_k, **weight
             )
-            return _with(generator, made, more, costs=[model])
+            return _with(generator, made, more, costs=[model], lm_costs=[writer])
         made = GUIDES["best_of_n"](judge, n_samples=materials.n_best)
         return _with(generator, made, {"top_k": top_k, **more}, top_k=top_k, costs=[model])
     kind = KIND_OF[name]
@@ -184,11 +189,12 @@ def _with(
     more: Mapping[str, Any],
     *,
     top_k: int | None = None,
-    costs: Sequence[CountedRewardModel] = (),
+    costs: Sequence[CountedRewardModel | CountedWriter] = (),
+    lm_costs: Sequence[CountedWriter] = (),
 ) -> Entry:
     settings = {"guide": guide.name, **getattr(guide, "settings", {}), **more}
     temperature = guide.temperature if isinstance(guide, Guide) else 1.0
-    return Entry(generator, guide, temperature, top_k, costs, settings)
+    return Entry(generator, guide, temperature, top_k, costs, lm_costs, settings)
 
 
 def _origin(materials: Materials, name: str) -> dict[str, Any]:
