@@ -28,17 +28,6 @@ def test_the_command_line_starts_without_the_heavy_libraries():
     assert seen.strip() == "set()"
 
 
-def test_help_comes_at_once():
-    best = min(_seconds_of_help() for _ in range(3))
-    assert best < 1.5  # 0.4 s where nothing else runs
-
-
-def _seconds_of_help() -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "groot.cli", "--help"], check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_with_an_example(groot, command):
     told = groot(command, "--help")

