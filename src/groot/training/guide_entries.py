@@ -228,8 +228,8 @@ def choose_weights(
     Returns:
         the best weight of each, of equal ones the smallest; and everything that was tried.
 
-    >>> choose_weights(["pargs"], [4.0, 1.0, 2.0], lambda name, weight: -abs(weight - 2))
-    ({'pargs': 2.0}, {'pargs': {'1': -1.0, '2': 0.0, '4': -2.0}})
+    >>> choose_weights(["pargs"], [4.0, 1.0, 2.0], lambda name, weight: 3 - abs(weight - 2))
+    ({'pargs': 2.0}, {'pargs': {'1': 2.0, '2': 3.0, '4': 1.0}})
     """
     best: dict[str, float] = {}
     tried: dict[str, dict[str, float]] = {}
