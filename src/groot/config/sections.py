@@ -180,8 +180,8 @@ class DistilConfig(Section):
     """MBR distillation, the end of the second stage: the model learns to say first what MBR would
     choose among its candidates. The weights are kept where the metric on dev rises."""
 
-    rounds: int = Field(2, ge=0, description="rounds of fresh candidates; 0 leaves this out")
-    variations: int = Field(3, gt=0, description="varied texts per training text in each round")
+    rounds: int = Field(1, ge=0, description="rounds of fresh candidates; 0 leaves this out")
+    variations: int = Field(5, gt=0, description="varied texts per training text in each round")
     num_candidates: int = Field(
         16, gt=1, description="candidates that search gives per text, and MBR chooses among"
     )
@@ -189,7 +189,7 @@ class DistilConfig(Section):
         0.3, ge=0, description="weight of the likelihood of the gold; that of MBR's choice is 1"
     )
     contrast_weight: float = Field(
-        0.02, ge=0, description="weight of optimise.objective on the expected rewards"
+        0.005, ge=0, description="weight of optimise.objective on the expected rewards"
     )
     learning_rate: float = Field(4e-4, gt=0, description="peak learning rate")
     average_decay: float = Field(
