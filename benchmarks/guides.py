@@ -58,7 +58,8 @@ DATA = "snips_requests"
 WINDOW = "7-10"
 WANTED = 3  # different things that a sentence should name
 RAREST = 40  # sentences that must name a thing for it to be judged
-GRID = (0.5, 1.0, 2.0, 4.0, 8.0)
+GRID = (0.5, 1.0, 2.0, 4.0)
+SCALE = {"cd": 8.0, "rad": 8.0}  # they learn rewards in [0, 1]; the others learn logits
 CLAIMS = ("pargs > top_k", "pargs > args", "pargs > cd", "pargs > rad", "args > top_k")
 
 
@@ -176,7 +177,8 @@ def one_seed(
     grpo = replace(dpo, objective="grpo", rounds=sizes.rounds, passes=1)
     tune_text(folder, out=out / "grpo", settings=grpo, examples=prompts, reward=training)
     tuned = {name: load_generator(out / name) for name in ("dpo", "grpo")}
-    materials = Materials(generator, models, tuned)
+    # beta 1: the weight of the implicit guide is that of the log-ratio, and 1 is the DPO model
+    materials = Materials(generator, models, tuned, beta=1.0)
     say(f"seed {seed}: trained, {time.process_time() - start:.0f} CPU seconds so far")
 
     def mean_reward(name: str, weight: float) -> float:
@@ -184,7 +186,13 @@ def one_seed(
         return mean_reward_of(entry, dev[: sizes.dev], training, seed=seed)
 
     weighted = [name for name in WEIGHTED if name != "deal"]  # it is slow: its weight stays
-    weights, tried = choose_weights(weighted, GRID, mean_reward)
+    weights: dict[str, float] = {}
+    tried: dict[str, dict[str, float]] = {}
+    for name in weighted:
+        grid = [SCALE.get(name, 1.0) * weight for weight in GRID]
+        best, values = choose_weights([name], grid, mean_reward)
+        weights |= best
+        tried |= values
     materials = replace(materials, weights=weights)
     found = compare_guides(
         generator,
