@@ -261,7 +261,7 @@ class _ReluMaps(torch.autograd.Function):
 def _norm(module: Any, hidden: Tensor) -> Tensor:
     """A T5 norm."""
     if module.weight.dtype not in EXACT or hidden.dtype != module.weight.dtype:
-        return module(hidden)  # type: ignore[no-any-return]
+        return module(hidden)
     normed: Tensor = _RootMeanSquare.apply(hidden, module.weight, module.variance_epsilon)
     return normed
 
