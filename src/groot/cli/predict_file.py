@@ -206,6 +206,8 @@ def predict_file(
                 )
                 found = [Prediction(some) for some in ranked]
             for row, one in zip(rows, found, strict=True):
+                if one.candidates and isinstance(one.candidates[0].output, tuple):
+                    done.spans += len(one.candidates[0].output)
                 kept = one if limits is None else above(one, limits, done)
                 yield line_of(row, kept, task=task)
 
@@ -276,7 +278,6 @@ def above(found: Prediction, limits: Thresholds, done: PredictedFile) -> Predict
         output = cast(Gold, tuple(kept))  # spans only, or classes only, as before
         candidates.append(dataclasses.replace(candidate, output=output))
         if rank == 0:
-            done.spans += len(items)
             done.dropped += len(items) - len(kept)
             for name in (label_of(one) for one in items if one not in kept):
                 if not limits.has_threshold(name):

@@ -354,7 +354,9 @@ class _VocabularyScoring(PrefixScoring):
     @torch.no_grad()
     def score(self, tokens: Tensor) -> Tensor:
         """Rewards [N, k] of each prefix with one of tokens [N, k] behind it; the prefixes stay."""
-        return self.score_all().gather(1, tokens)
+        asked, place = tokens.unique(return_inverse=True)  # no other row of the head is needed
+        logits = self._model.backbone.logits(self._alternatives.hidden, asked)
+        return logits.float().gather(1, place)
 
     def advance(self, index: Tensor, tokens: Tensor) -> None:
         """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
