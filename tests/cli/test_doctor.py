@@ -27,7 +27,7 @@ def test_warnings_name_places_and_end_with_1(groot, tmp_path):
     assert told.code == 1
     assert "song" in told.out
     assert "warning" in told.out
-    assert str(dev) in told.out.replace("\n", "")
+    assert str(dev) in "".join(told.out.split())  # a long path is broken at any place
     assert "\x1b[31m" not in told.out
 
 

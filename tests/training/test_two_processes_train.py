@@ -23,6 +23,8 @@ SETTINGS = {
     "fit.batch_size": 7,  # unequal shares
     "optimise.batch_size": 7,
     "optimise.rounds": 1,
+    # the best of nearly equal candidates may be another one where sums round otherwise
+    "distil.rounds": 0,
 }
 # Tells in a file which process and folder each writing happens in.
 WATCH = """
