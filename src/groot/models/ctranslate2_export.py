@@ -75,7 +75,7 @@ def convert_to_ctranslate2(
             converters.TransformersConverter(str(source)).convert(
                 str(made), quantization=quantization
             )
-        except (ValueError, NotImplementedError, AttributeError, KeyError, RuntimeError) as error:
+        except (ValueError, AttributeError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"CTranslate2 cannot convert this {text_model.config.model_type} model: {error}"
             ) from error
