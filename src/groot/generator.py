@@ -18,9 +18,10 @@ from groot.models.text_scoring import token_log_p
 from groot.rewards import Reward, parse_rewards
 from groot.rewards.labeler_judge import OpenLabeler
 from groot.rewards.parse import names_text_reward
+from groot.search.beams import beam_search
 from groot.search.choose import choose_all
-from groot.search.guides.guide import Chooser, Guide
-from groot.search.sampling import Written, beam_search, sample
+from groot.search.guides.guide import Chooser, Guide, Written
+from groot.search.sampling import sample
 from groot.types import Candidate, Example
 
 SETTINGS_FILE = "groot.json"

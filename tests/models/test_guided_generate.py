@@ -12,9 +12,10 @@ from groot.errors import ShapeError
 from groot.models.guided_generate import GuidedLogits
 from groot.models.loading import load_model
 from groot.models.reward_model import RewardModel
+from groot.search.beams import beam_search
 from groot.search.guides import GUIDES
 from groot.search.guides.grammar import one_of
-from groot.search.sampling import beam_search, sample
+from groot.search.sampling import sample
 
 INPUTS = [[20, 30, 40, 50], [60, 70], [25, 35, 45, 55, 65, 75]]
 STEPS = 6

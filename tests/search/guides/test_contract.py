@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from groot.rewards import parse_rewards
+from groot.search.beams import beam_search
 from groot.search.guides import GUIDES, Chooser, Guide, Prefixes
 from groot.search.guides.grammar import one_of
-from groot.search.sampling import beam_search, sample
+from groot.search.sampling import sample
 
 N_TOKENS, LENGTH, N_INPUTS = 4, 4, 5
 INPUTS = [[number] for number in range(N_INPUTS)]

@@ -8,10 +8,11 @@ import torch
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.models.reward_model import RewardModel
+from groot.search.beams import beam_search
 from groot.search.guides import GUIDES
 from groot.search.guides.grammar import Grammar, label_grammar, one_of
 from groot.search.label_search import label_search
-from groot.search.sampling import beam_search, sample
+from groot.search.sampling import sample
 from groot.training.start import make_labeler
 
 

@@ -1,0 +1,93 @@
+"""What may come next in texts that are written token by token: shared by samples and beams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from groot.errors import ConfigError, ModelError
+from groot.search.guides.guide import Guide, Prefixes
+from groot.search.step import StepModel
+
+
+class WritingModel(StepModel, Protocol):
+    """A model that decodes step by step and knows how a text ends; `models.TextModel` is one."""
+
+    end_id: int
+
+
+@dataclass(slots=True)
+class NextTokens:
+    """What may come next in N texts: [N, c] each; without tokens, candidate i is token i."""
+
+    log_p: Tensor
+    scores: Tensor
+    tokens: Tensor | None
+
+
+def next_tokens(
+    model: WritingModel,
+    hidden: Tensor,
+    prefixes: Prefixes,
+    *,
+    top_k: int | None,
+    guide: Guide | None,
+    state: Any,
+) -> tuple[NextTokens, Any]:
+    """The candidates for the next token of each text, re-scored by the guide."""
+    logits = model.logits(hidden).float()
+    total = logits.logsumexp(-1, keepdim=True)
+    open_ = logits
+    if guide is not None:
+        is_allowed = guide.allowed(prefixes, state)
+        if is_allowed is not None:
+            missing = logits.shape[1] - is_allowed.shape[1]
+            is_allowed = torch.nn.functional.pad(is_allowed, (0, missing), value=False)
+            open_ = logits.masked_fill(~is_allowed, -math.inf)
+    tokens = None
+    if top_k is not None and top_k < logits.shape[1]:
+        open_, tokens = open_.topk(top_k, dim=1)
+    log_p = open_ - total
+    if guide is None:
+        return NextTokens(log_p, log_p, tokens), state
+    asked = tokens
+    if asked is None:
+        asked = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
+    scores, state = guide.rescore(log_p, asked, prefixes, state)
+    return NextTokens(log_p, scores, tokens), state
+
+
+def empty_texts(
+    inputs: Sequence[Sequence[int]], examples: Sequence[int], device: torch.device
+) -> Prefixes:
+    """Empty texts of the given inputs, each of which is listed once."""
+    places: dict[int, int] = {}
+    rows = [places.setdefault(example, len(places)) for example in examples]
+    return Prefixes(
+        [inputs[example] for example in places],
+        torch.tensor(rows, device=device),
+        torch.zeros((len(rows), 0), dtype=torch.long, device=device),
+    )
+
+
+def check_counts(**counts: int) -> None:
+    """Raise ConfigError for a count below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ConfigError(f"{name} is {value}; it must be 1 or more.")
+
+
+def refuse_dead_ends(scores: Tensor) -> None:
+    """Raise ModelError where a text has no candidate of finite score [N, c]."""
+    best = scores.amax(1)
+    if not bool(best.isfinite().all()):
+        raise ModelError(
+            "no token can come next in a text: its scores hold NaN, or -inf for each candidate."
+            " Check the model's weights, the rewards of the guide, and that its grammar always"
+            " leaves a token to write."
+        )
