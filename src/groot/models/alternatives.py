@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from groot.errors import ShapeError
-from groot.models.t5_decoding import T5Decoding
+from groot.models.t5.decoding import T5Decoding
 from groot.models.text_model import Decoding, Memory, TextModel, select
 
 GROWTH = 64  # tokens by which a full buffer grows

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from groot.errors import ShapeError
 from groot.labels.grammar import EncodedTarget, Normalise
-from groot.models import t5_training
 from groot.models.codec import Codec
 from groot.models.prefix_forest import PrefixForest
+from groot.models.t5 import training as t5_training
 from groot.models.text_model import TextModel
 
 

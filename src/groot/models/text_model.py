@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 
 from groot.models.families import family_of
-from groot.models.t5_decoding import T5Decoding
-from groot.models.t5_encoding import t5_encode
-from groot.models.t5_weights import Prepared
+from groot.models.t5.decoding import T5Decoding
+from groot.models.t5.encoding import t5_encode
+from groot.models.t5.weights import Prepared
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from groot.models import t5_weights
 from groot.models.loading import load_model
-from groot.models.t5_weights import Prepared
+from groot.models.t5 import weights
+from groot.models.t5.weights import Prepared
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11], [12, 13, 14], [15, 16, 17, 18]]
 
@@ -22,7 +22,7 @@ def model(request, tmp_path_factory, make_model_folder):
 def is_light(request, model, monkeypatch) -> bool:
     """Both ways to hold the weights: copied for a small model, as they are for a large one."""
     if request.param == "own modules":
-        monkeypatch.setattr(t5_weights, "LIGHT", 0)
+        monkeypatch.setattr(weights, "LIGHT", 0)
     model._prepared.clear()
     yield request.param == "ready weights"
     model._prepared.clear()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, scaled_dot_product_attention
 
-from groot.models.t5_weights import Block, T5Weights
+from groot.models.t5.weights import Block, T5Weights
 
 GROWTH = 32  # tokens by which a full buffer grows
 MAX_LEXICON = 512  # tokens up to which a table of all pairs is small

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from groot.models.t5_weights import T5Weights
+from groot.models.t5.weights import T5Weights
 
 
 def t5_encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> Tensor:
