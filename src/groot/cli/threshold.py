@@ -89,7 +89,8 @@ def threshold(
     groot predict runs/first --in texts.jsonl --out kept.jsonl --thresholds thresholds.json
     """
     from groot.cli.progress import watcher
-    from groot.evaluation.thresholds import check_confidence, parse_target
+    from groot.evaluation.intervals import check_confidence
+    from groot.evaluation.thresholds import parse_target
     from groot.training.predicted_items import threshold_folder
 
     wanted = parse_target(target)

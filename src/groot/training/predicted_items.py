@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from groot.data.benchmarks import Split
 from groot.errors import DataError
 from groot.evaluation.calibration_map import Calibration, fit_calibration
+from groot.evaluation.choose_thresholds import choose_thresholds
 from groot.evaluation.outputs import gold_of
-from groot.evaluation.thresholds import Target, Thresholds, Unreachable, choose_thresholds
+from groot.evaluation.thresholds import Target, Thresholds, Unreachable
 from groot.labeler import Labeler, labeler_folder, load
 from groot.search.marginals import Item
 from groot.training.evaluate_folder import EXAMPLES_PER_STEP, read_labelled

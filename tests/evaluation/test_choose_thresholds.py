@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groot.errors import ConfigError, DataError, ShapeError
+from groot.evaluation.choose_thresholds import choose_threshold, choose_thresholds
+from groot.evaluation.intervals import lower_bound
+from groot.evaluation.thresholds import Target
+
+P90, P95 = Target("precision", 0.9), Target("precision", 0.95)
+
+
+def chosen(p, right, n_gold, target, **settings):
+    return choose_threshold(p, right, range(len(p)), n_gold, target, **settings)
+
+
+def test_precision_by_hand():
+    # 0.05 ** (1/29) = 0.902: 29 right ones, and nothing else, just show 0.9
+    row = chosen([0.8] * 29, [True] * 29, 40, P90)
+    assert (row.threshold, row.n_kept, row.reason) == (0.0, 29, "")
+    assert row.bound == pytest.approx(0.05 ** (1 / 29))
+    assert (row.precision, row.recall, row.kept) == (1.0, 29 / 40, 1.0)
+    row = chosen([0.8] * 28, [True] * 28, 40, P90)
+    assert (row.threshold, row.n_kept, row.precision) == (None, 0, None)
+    assert row.reason == "28 predicted; at least 29, all right, would show it"
+
+
+def test_precision_that_is_not_shown():
+    row = chosen([0.8] * 100, [True] * 90 + [False] * 10, 100, P90)
+    assert row.threshold is None
+    assert row.best == 0.0
+    assert row.bound < 0.9
+    assert row.reason.startswith("at best 0.8")
+    assert "90 of the 100 most probable are right" in row.reason
+
+
+def test_wrong_ones_at_the_end_are_cut_off():
+    p = [*np.linspace(0.99, 0.6, 400), *np.linspace(0.4, 0.1, 100)]
+    right = [True] * 400 + [False] * 100
+    row = chosen(p, right, 400, P95)
+    assert 400 <= row.n_kept < 425
+    assert row.recall == 1.0
+    assert row.bound >= 0.95
+    assert row.intervals["precision"].low < row.precision < row.intervals["precision"].high
+
+
+def test_recall_by_hand():
+    # 0.05 ** (1/20) = 0.861 for 20 of 20; of 40 gold ones 30 are needed for 0.6: the most
+    # probable 30 and no more
+    p = np.linspace(0.9, 0.5, 40)
+    row = chosen(p, [True] * 40, 40, Target("recall", 0.6))
+    need = next(r for r in range(41) if lower_bound(r, 40, 0.05) >= 0.6)
+    assert row.n_kept == need
+    assert p[need] < row.threshold < p[need - 1]
+    assert row.recall == need / 40
+    row = chosen(p, [True] * 40, 80, Target("recall", 0.6))
+    assert row.threshold is None
+    assert "40 of 80 are found" in row.reason
+
+
+def test_f1_by_hand():
+    # keep 1: 2/(1+3); keep 2: 4/(2+3); keep 3: 4/(3+3); keep 4: 6/(4+3)
+    row = chosen([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 3, Target("f1", None))
+    assert (row.n_kept, row.f1, row.bound) == (4, 6 / 7, None)
+    row = chosen([0.9, 0.8, 0.7, 0.6], [True, True, False, False], 3, Target("f1", None))
+    assert (row.n_kept, row.f1) == (2, 4 / 5)
+    assert row.threshold == pytest.approx(0.75)
+    assert row.f1_held_out <= row.f1
+
+
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from([0.1, 0.4, 0.7, 0.7 + 1e-9, 1.0]), st.booleans())),
+    more=st.integers(0, 5),
+    target=st.sampled_from([Target("precision", 0.5), Target("recall", 0.3), Target("f1", None)]),
+)
+def test_the_numbers_are_those_of_what_the_threshold_keeps(pairs, more, target):
+    p, right = np.array([p for p, _ in pairs]), np.array([r for _, r in pairs], dtype=bool)
+    n_gold = int(right.sum()) + more
+    row = chosen(p, right, n_gold, target)
+    if row.threshold is None:
+        assert row.reason
+        assert row.n_kept == 0
+        return
+    kept = p >= row.threshold
+    assert (row.n_kept, row.n_right) == (kept.sum(), right[kept].sum())
+    assert 0 <= row.threshold <= 1
+    if target.value is not None:
+        assert row.bound >= target.value
+    order = np.random.default_rng(0).permutation(len(p))
+    again = chosen(p[order], right[order], n_gold, target)
+    assert (again.threshold, again.n_kept) == (row.threshold, row.n_kept)
+
+
+@pytest.mark.parametrize("n", [60, 300, 1500])
+@pytest.mark.parametrize("target", [0.8, 0.9])
+def test_the_promise_of_precision_holds(n, target):
+    """Drawn many times from a model whose real precision above each threshold is known."""
+    rng = np.random.default_rng(n)
+
+    def is_right_at(p):
+        return 0.35 + 0.65 * p
+
+    kept_anything = broken = 0
+    runs = 300
+    for _ in range(runs):
+        p = rng.beta(3, 1, n)
+        row = chosen(p, rng.uniform(size=n) < is_right_at(p), n, Target("precision", target))
+        if row.threshold is not None:
+            kept_anything += 1
+            fine = rng.beta(3, 1, 20_000)
+            broken += is_right_at(fine[fine >= row.threshold]).mean() < target
+    assert broken <= 0.05 * runs + 3 * (0.05 * 0.95 * runs) ** 0.5
+    assert kept_anything > 0.3 * runs or n == 60
+
+
+LABELS = ["a"] * 60 + ["b"] * 10
+
+
+def of_labels(**settings):
+    p, right = [0.9] * 70, [True] * 60 + [False] * 10
+    return choose_thresholds(
+        p, right, LABELS, range(70), {"a": 60, "c": 5}, P90, per_label=True, **settings
+    )
+
+
+def test_labels():
+    found = of_labels(settings={"choose": "top"}, data="dev.conll", n_texts=70)
+    assert list(found.labels) == ["a", "b", "c"]
+    assert found.labels["a"].threshold == 0.0
+    assert found.labels["b"].threshold is None
+    assert found.labels["c"].reason.startswith("0 predicted")
+    assert found.all.threshold is None  # all as probable, and 10 wrong
+    assert found.is_reachable
+    assert (found.combined.n_kept, found.combined.n_right, found.combined.n_gold) == (60, 60, 65)
+    assert found.keeps("a", 0.5)
+    assert not found.keeps("b", 1.0)
+    assert not found.keeps("never seen", 1.0)
+    assert not found.keeps("a", None)
+    lenient = of_labels(unreachable="keep")
+    assert lenient.keeps("b", 0.1)
+    assert lenient.keeps("never seen", None)
+    assert lenient.combined.n_kept == 70
+
+
+def test_one_for_all():
+    p = [0.9] * 60 + [0.2] * 10
+    right = [True] * 60 + [False] * 10
+    found = choose_thresholds(p, right, LABELS, range(70), {"a": 60}, P90)
+    assert (found.labels, found.combined) == ({}, None)
+    assert found.keeps("any label", 0.9)
+    assert not found.keeps("a", 0.5)
+
+
+def test_mistakes():
+    with pytest.raises(ShapeError):
+        choose_thresholds([0.5], [True], [], [0], {"a": 1}, P90)
+    with pytest.raises(DataError, match="no gold"):
+        choose_thresholds([0.5], [True], ["a"], [0], {}, P90)
+    with pytest.raises(DataError, match="nothing is predicted"):
+        choose_thresholds([], [], [], [], {"a": 1}, P90)
+    with pytest.raises(ConfigError, match="confidence"):
+        choose_thresholds([0.5], [True], ["a"], [0], {"a": 1}, P90, confidence=1.0)
