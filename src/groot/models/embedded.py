@@ -34,26 +34,50 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int) -> PreTrained
         texts: training texts, words separated by white space.
         vocabulary_size: pieces at most; a piece occurs at least twice in the texts.
     """
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+    words = pre_tokenizers.Sequence(
         [
             pre_tokenizers.WhitespaceSplit(),
             pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
         ]
     )
+    return train_byte_pairs(texts, words, vocabulary_size=vocabulary_size)
+
+
+def train_byte_pairs(
+    texts: Iterable[str],
+    words: pre_tokenizers.PreTokenizer,
+    *,
+    vocabulary_size: int,
+    more_symbols: Sequence[str] = (),
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer, trained on texts that `words` splits.
+
+    Args:
+        texts: training texts.
+        words: what pieces never reach across; its last part is a ByteLevel.
+        vocabulary_size: pieces at most; a piece occurs at least twice in the texts.
+        more_symbols: special tokens beside padding, end and unknown.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = words
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(
         texts,
         trainers.BpeTrainer(
             vocab_size=vocabulary_size,
             min_frequency=2,
-            special_tokens=[PAD, END_TOKEN, UNKNOWN],
+            special_tokens=[PAD, END_TOKEN, UNKNOWN, *more_symbols],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         ),
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END_TOKEN, unk_token=UNKNOWN
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END_TOKEN,
+        unk_token=UNKNOWN,
+        extra_special_tokens=list(more_symbols),
+        clean_up_tokenization_spaces=False,
     )
 
 

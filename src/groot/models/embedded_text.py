@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from groot.models.embedded import END_TOKEN, PAD, UNKNOWN, build
+from groot.models.embedded import build, train_byte_pairs
 from groot.models.prompts import SEPARATOR
 from groot.models.text_model import TextModel
 
@@ -27,27 +27,8 @@ def train_text_tokenizer(texts: Iterable[str], *, vocabulary_size: int) -> PreTr
     >>> tokenizer.decode(tokenizer.encode("two  lines\\nof é"))
     'two  lines\\nof é'
     """
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=vocabulary_size,
-            min_frequency=2,
-            special_tokens=[PAD, END_TOKEN, UNKNOWN, SEPARATOR],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=END_TOKEN,
-        unk_token=UNKNOWN,
-        extra_special_tokens=[SEPARATOR],
-        clean_up_tokenization_spaces=False,
-    )
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    return train_byte_pairs(texts, words, vocabulary_size=vocabulary_size, more_symbols=[SEPARATOR])
 
 
 def make_text_model(
