@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from groot.search.guides.guide import StepReward
-from groot.search.guides.rewarded import RewardGuide, Transform
+from groot.search.guides.rewarded import RewardGuide
 
 
 class Cd(RewardGuide):
@@ -18,20 +17,3 @@ class Cd(RewardGuide):
 
     name = "cd"
     kinds = ("value",)
-
-    def __init__(
-        self,
-        model: StepReward,
-        *,
-        weight: float = 1.0,
-        n_candidates: int = 10,
-        transform: Transform = "none",
-        temperature: float = 1.0,
-    ) -> None:
-        super().__init__(
-            model,
-            weight=weight,
-            n_candidates=n_candidates,
-            transform=transform,
-            temperature=temperature,
-        )

@@ -38,8 +38,8 @@ class RewardGuide(Guide):
         self,
         model: StepReward,
         *,
-        weight: float,
-        n_candidates: int,
+        weight: float = 1.0,
+        n_candidates: int = 10,
         transform: Transform = "none",
         temperature: float = 1.0,
     ) -> None:
