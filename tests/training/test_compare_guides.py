@@ -160,6 +160,13 @@ def test_a_guide_that_wants_short_texts_gets_them(generator, materials):
     assert mean_reward_of(entry, EXAMPLES, short) > plain
 
 
+def test_all_guides_re_score_as_many_tokens_as_is_said(generator, materials):
+    same = dataclasses.replace(materials, n_candidates=7)
+    for name in ("args", "pargs", "pargs_greedy", "cd", "rad", "farma"):
+        assert make_entry(name, same).guide.n_candidates == 7
+    assert make_entry("rad", materials).guide.n_candidates == 20  # its own
+
+
 def test_a_reward_model_with_other_tokens_judges_texts_and_steers_none(
     generator, make_model_folder, tmp_path_factory
 ):

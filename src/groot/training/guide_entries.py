@@ -51,6 +51,7 @@ class Materials:
         weights: nats per unit of reward, by guide; the guide's own where it is not named.
         folders: where each reward model and tuned model is from, for the record.
         top_k: tokens that unguided and tuned models draw from.
+        n_candidates: tokens that guides with a reward model re-score; None: each guide's own.
         n_best: samples that best-of-n and MBR choose among.
         lookahead: tokens that DeAL writes on.
         beta: of the DPO-tuned model, for the implicit guide.
@@ -62,6 +63,7 @@ class Materials:
     weights: Mapping[str, float] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
     top_k: int = 10
+    n_candidates: int | None = None
     n_best: int = 10
     lookahead: int = 4
     beta: float = 0.1
@@ -149,10 +151,13 @@ def make_entry(name: str, materials: Materials) -> Entry:
             " texts with other tokens than the generator. Train one on the generator, or use"
             " best_of_n or deal, which read texts."
         )
+    own: dict[str, Any] = dict(weight)
+    if materials.n_candidates is not None:
+        own["n_candidates"] = materials.n_candidates
     if name == "pargs_greedy":
-        made = GUIDES["pargs"](model, temperature=0.0, **weight)
+        made = GUIDES["pargs"](model, temperature=0.0, **own)
     else:
-        made = GUIDES[name](model, **weight)
+        made = GUIDES[name](model, **own)
     return _with(generator, made, {"kind": kind, **_origin(materials, kind)}, costs=[model])
 
 
