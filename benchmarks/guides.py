@@ -1,245 +1,344 @@
 """The free-text experiment, end to end: guides of a frozen generator beside tuned models.
 
 A small generator of requests (the sentences of SNIPS) is prompted with what a sentence should be
-about. Wanted is a sentence of 7 to 10 words that names three things or more. Whether it names
-something is judged by classifiers of words and pairs of words; those of the training reward and
-those of the gold reward are fitted on two halves of the data, which share no sentence.
+about. Wanted is a sentence of 7 to 10 words in which a labeler of slots finds three different ones
+or more. Two labelers judge: that of the training reward and that of the gold reward are fitted on
+two halves of the training sentences, which share none.
 
-    train the generator (or --generator DIR)
+    fit the judges and the generator (once, in DIR/judges and DIR/generator)
     sample candidates, score them with the training reward, make preferences
     train one reward model of each kind; tune with DPO and GRPO
-    choose each guide's weight by the training reward, on prompts of their own
+    choose each guide's weight by the training reward, on prompts of their own; a weight at the
+    edge of its grid widens the grid
     compare all of them by the gold reward; ask what prefixes tell
 
-Writes DIR/seed-N/guides.json, diagnosis.json and report.html, and DIR/guides.json with what all
-seeds say together. A second call goes on where the first one stopped.
+All seeds are tested on the same prompts; a seed draws other training prompts, samples and orders.
+Writes DIR/seed-N/guides.json, diagnosis.json and report.html, DIR/guides.json with what all seeds
+say together, and the section of --page with its picture. A second call goes on where the first one
+stopped.
+
+    python benchmarks/guides.py --out runs/guides --page docs/guides-experiment.md
+    python benchmarks/guides.py --size quick --seeds 1 --model embedded    # an encoder-decoder
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
-import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import MultiLabelBinarizer
+from guides_page import together, write_page
+from side_by_side import machine, write_json
 
+import groot
+from groot.config import Config
 from groot.data import read_examples
 from groot.data.candidates import CandidateRow
-from groot.data.preferences import preferences_of_candidates
-from groot.evaluation.guide_table import ROWS, holm
+from groot.data.preferences import Preference, preferences_of_candidates
+from groot.evaluation.guide_table import ROWS
 from groot.generator import Generator, load_generator
 from groot.models.reward_model import KINDS, load_reward_model
 from groot.report import write_report
-from groot.rewards.compose import OwnPart, Reward
-from groot.rewards.length import make_length
+from groot.rewards import Reward, parse_rewards
+from groot.search.guides import GUIDES
 from groot.search.guides.guide import Guide
 from groot.search.sampling import sample
-from groot.training.compare_guides import compare_guides, gold_rewards, mean_reward_of
+from groot.training.compare_guides import (
+    CountedRewardModel,
+    Entry,
+    compare_guides,
+    gold_rewards,
+    mean_reward_of,
+)
 from groot.training.diagnose import diagnose
-from groot.training.files import write_json
-from groot.training.guide_entries import WEIGHTED, Materials, choose_weights, make_entry
+from groot.training.guide_entries import WEIGHTED, Materials, make_entry
 from groot.training.reward_model import RewardModelSettings, train_reward_model
+from groot.training.run import train_run
 from groot.training.tune_text import TuneSettings, tune_text
-from groot.types import Candidate, Example
+from groot.types import Example
 
-DATA = "snips_requests"
+SENTENCES, REQUESTS = "snips", "snips_requests"
 WINDOW = "7-10"
-WANTED = 3  # different things that a sentence should name
-RAREST = 40  # sentences that must name a thing for it to be judged
+WANTED = 3  # different slots that a sentence should name
+TOP_K = 10  # tokens that everything draws from, and that every guide re-scores
 GRID = (0.5, 1.0, 2.0, 4.0)
 SCALE = {"cd": 8.0, "rad": 8.0}  # they learn rewards in [0, 1]; the others learn logits
-CLAIMS = ("pargs > top_k", "pargs > args", "pargs > cd", "pargs > rad", "args > top_k")
+WIDENINGS = 5  # doublings or halvings of a weight that is at the edge of its grid
+# ARGS is greedy by definition; drawn from, it differs from PARGS in its reward model alone
+SAMPLED_ARGS = "args_sampled"
+SHOWN = {**ROWS, SAMPLED_ARGS: "ARGS, sampled"}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything: about ten minutes of one core for a seed."""
+    """How much of everything.
 
-    prompts: int = 400  # for candidates
+    Args:
+        sentences: of the training set that are used; None for all.
+        judge_passes, generator_passes: passes over them, or over the judge's half.
+        prompts: for candidates.
+        candidates: of each prompt.
+        pairs: preferences of a prompt, at most.
+        passes: over the preferences.
+        rounds: of GRPO.
+        dev: prompts on which weights are chosen.
+        test: prompts of the table.
+        samples: of each test prompt.
+        diagnosed: test prompts that are looked at closely.
+    """
+
+    sentences: int | None = None
+    judge_passes: int = 6
+    generator_passes: int = 8
+    prompts: int = 700
     candidates: int = 8
-    pairs: int = 4  # of a prompt, at most
-    passes: int = 3
-    rounds: int = 12
-    dev: int = 60
+    pairs: int = 6
+    passes: int = 4
+    rounds: int = 16
+    dev: int = 150
     test: int = 200
     samples: int = 4
     diagnosed: int = 100
 
 
-QUICK = Sizes(
-    prompts=200, candidates=6, passes=2, rounds=6, dev=30, test=80, samples=2, diagnosed=40
-)
+SIZES = {
+    "full": Sizes(),
+    "quick": Sizes(
+        judge_passes=4,
+        generator_passes=4,
+        prompts=300,
+        pairs=4,
+        passes=3,
+        rounds=4,
+        dev=60,
+        test=80,
+        samples=2,
+        diagnosed=40,
+    ),
+    # whether everything runs; its numbers say nothing
+    "tiny": Sizes(
+        sentences=600,
+        judge_passes=1,
+        generator_passes=1,
+        prompts=20,
+        candidates=4,
+        pairs=2,
+        passes=1,
+        rounds=1,
+        dev=4,
+        test=8,
+        samples=2,
+        diagnosed=6,
+    ),
+}
 
 
-class NamesThings:
-    """How many different things a text names, as a share of those wanted, at most 1."""
+@dataclass(frozen=True)
+class Setting:
+    """What all seeds share.
 
-    def __init__(self, sentences: Sequence[Example]) -> None:
-        binarizer = MultiLabelBinarizer()
-        named = binarizer.fit_transform([example.columns["slots"] for example in sentences])
-        often = named.sum(0) >= RAREST
-        self.words = CountVectorizer(ngram_range=(1, 2), min_df=2, binary=True)
-        seen = self.words.fit_transform([example.reference or "" for example in sentences])
-        self.judge = OneVsRestClassifier(LogisticRegression(C=3.0, max_iter=300))
-        self.judge.fit(seen, named[:, often])
+    Args:
+        folder: of the generator.
+        training: the reward that everything learns from and is chosen by.
+        gold: the reward of the table.
+        prompts: that may be learnt from.
+        dev: on which weights are chosen.
+        test: of the table.
+        sizes: how much of everything.
+    """
 
-    def __call__(self, example: Example, candidates: Sequence[Candidate]) -> list[float | None]:
-        texts = [one.output if isinstance(one.output, str) else "" for one in candidates]
-        found = self.judge.predict(self.words.transform(texts)).sum(1)
-        return [
-            min(1.0, float(count) / WANTED) if one.output is not None else 0.0
-            for count, one in zip(found, candidates, strict=True)
-        ]
-
-
-def make_reward(name: str, sentences: Sequence[Example]) -> Reward:
-    """Half for naming things, half for the length."""
-    parts = [
-        OwnPart(f"names_{name}", NamesThings(sentences)),
-        OwnPart(f"length:{WINDOW}", make_length(WINDOW)),
-    ]
-    return Reward(parts, [0.5, 0.5])
+    folder: Path
+    training: Reward
+    gold: Reward
+    prompts: Sequence[Example]
+    dev: Sequence[Example]
+    test: Sequence[Example]
+    sizes: Sizes
 
 
 def main() -> None:
-    """Run the seeds and print the table."""
+    """Run the seeds, print the table, write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--generator", type=Path, help="a trained one, instead of a new one")
+    parser.add_argument(
+        "--model",
+        choices=("embedded-causal", "embedded"),
+        default="embedded-causal",
+        help="shape of the new generator; embedded is an encoder-decoder",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--out", type=Path, default=Path("runs/guides"))
-    parser.add_argument("--quick", action="store_true", help="a third of the work, less certain")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full")
+    parser.add_argument("--page", type=Path, help="a Markdown page to write the result into")
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    sizes = QUICK if given.quick else Sizes()
-    folder = given.generator or train_generator(given.out / "generator")
-    sentences = read_examples(DATA, split="train").examples
-    random.Random(0).shuffle(sentences)
-    half = len(sentences) // 2
-    rewards = make_reward("a", sentences[:half]), make_reward("b", sentences[half:])
-    found = [
-        one_seed(folder, seed, rewards, sizes, given.out / f"seed-{seed}") for seed in given.seeds
+    facts = machine()
+    sizes = SIZES[given.size]
+    sentences = read_examples(SENTENCES, split="train").examples[: sizes.sentences]
+    judges = train_judges(given.out / "judges", sentences, sizes)
+    folder = given.generator or train_generator(given.out / "generator", given.model, sizes)
+    dev, test = (read_examples(REQUESTS, split=split).examples for split in ("dev", "test"))
+    random.Random(0).shuffle(dev)
+    random.Random(0).shuffle(test)
+    setting = Setting(
+        folder,
+        make_reward(judges["training"]),
+        make_reward(judges["gold"]),
+        read_examples(REQUESTS, split="train").examples[: sizes.sentences],
+        dev[: sizes.dev],
+        test[: sizes.test],
+        sizes,
+    )
+    found = [one_seed(setting, seed, given.out / f"seed-{seed}") for seed in given.seeds]
+    results = together([given.out / f"seed-{seed}" for seed in given.seeds], SHOWN)
+    results |= {
+        "command": "python benchmarks/guides.py " + " ".join(sys.argv[1:]),
+        "machine": facts,
+        "sizes": asdict(sizes),
+        "judges": {name: read_json(at / "results.json") for name, at in judges.items()},
+        "generator": read_json(folder / "results.json"),
+        "seeds": found,
+    }
+    write_json(given.out / "guides.json", results)
+    print(write_page(results, given.page))
+
+
+# What is fitted once
+
+
+def train_judges(out: Path, sentences: Sequence[Example], sizes: Sizes) -> dict[str, Path]:
+    """Two labelers of slots, each fitted on its own half of the sentences."""
+    order = list(range(len(sentences)))
+    random.Random(0).shuffle(order)
+    half = len(order) // 2
+    folders = {}
+    for name, places in (("training", order[:half]), ("gold", order[half:])):
+        folders[name] = out / name
+        data = out / f"{name}.jsonl"
+        if not data.is_file():
+            out.mkdir(parents=True, exist_ok=True)
+            rows = [labelled(sentences[place]) for place in places]
+            data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        settings = {
+            "data": {"train": str(data), "dev": f"{SENTENCES}:dev", "test": f"{SENTENCES}:test"},
+            "fit": {"passes": sizes.judge_passes},
+            "optimise": {"rounds": 0},
+            "distil": {"rounds": 0},
+            "output": {"report": False},
+        }
+        say(f"judge of the {name} reward: {half} sentences")
+        train_run(Config(**settings), out=out / name)
+    return folders
+
+
+def labelled(sentence: Example) -> dict[str, Any]:
+    """A line of data: a text and its spans."""
+    spans = [
+        {"start": span.start, "end": span.end, "label": span.label} for span in sentence.spans or ()
     ]
-    together = summary(found)
-    write_json(given.out / "guides.json", together | {"seeds": found})
-    print_summary(together)
+    return {"text": sentence.text, "spans": spans}
 
 
-def train_generator(out: Path) -> Path:
-    """A small causal generator, fitted to the sentences; nothing is optimised."""
-    if not (out / "results.json").is_file():
-        settings = ("fit.passes=4", "generation.decoder_layers=2", "optimise.rounds=0")
-        words = ["train", DATA, "--model", "embedded-causal", "--reward", f"length:{WINDOW}"]
-        words += [word for one in settings for word in ("--set", one)]
-        subprocess.run([sys.executable, "-m", "groot.cli", *words, "--out", str(out)], check=True)
+def train_generator(out: Path, model: str, sizes: Sizes) -> Path:
+    """A small generator, fitted to the sentences; nothing is optimised."""
+    is_causal = model == "embedded-causal"
+    settings = {
+        "data": {"train": REQUESTS, "max_train": sizes.sentences},
+        "model": {"name": model if is_causal else None, "encoder_layers": 1},
+        "reward": {"specs": [f"length:{WINDOW}"]},
+        "generation": {"decoder_layers": 2, "max_new_tokens": 40},
+        "fit": {
+            "passes": sizes.generator_passes,
+            "learning_rate": 3e-3 if is_causal else 2e-3,
+            "dropout": 0.1,
+        },
+        "optimise": {"rounds": 0},
+        "output": {"report": False},
+    }
+    say(f"generator: {sizes.generator_passes} passes")
+    train_run(Config(**settings), out=out)
     return out
 
 
-def one_seed(
-    folder: Path, seed: int, rewards: tuple[Reward, Reward], sizes: Sizes, out: Path
-) -> dict[str, Any]:
-    """Everything for one seed."""
-    training, gold = rewards
+def make_reward(judge: Path) -> Reward:
+    """Half for the slots that a judge finds, half for the length."""
+    specs = [f"labeler_judge:{judge}:{WANTED}=0.5", f"length:{WINDOW}=0.5"]
+    return parse_rewards(specs, open_labeler=groot.load)
+
+
+# A seed
+
+
+def one_seed(setting: Setting, seed: int, out: Path) -> dict[str, Any]:
+    """Everything for one seed; writes its files and gives what the page tells of it."""
+    sizes = setting.sizes
     start = time.process_time()
-    generator = load_generator(folder)
-    examples = read_examples(DATA, split="train").examples
-    dev = read_examples(DATA, split="dev").examples
-    test = read_examples(DATA, split="test").examples
-    rng = random.Random(seed)
-    prompts = rng.sample(examples, sizes.prompts)
-    rng.shuffle(dev)
-    rng.shuffle(test)
-    pairs = preferences(generator, prompts, training, sizes, seed)
+    generator = load_generator(setting.folder)
+    prompts = random.Random(seed).sample(list(setting.prompts), sizes.prompts)
+    pairs = preferences(generator, prompts, setting.training, sizes, seed)
     say(f"seed {seed}: {len(pairs)} preferences")
-    models = {}
+    models, right = {}, {}
     for kind in KINDS:
-        settings = RewardModelSettings(kind=kind, passes=sizes.passes, evaluations=3, seed=seed)
+        settings = RewardModelSettings(kind=kind, passes=sizes.passes, seed=seed)
         at = out / "reward-models" / kind
-        results = train_reward_model(pairs, folder, out=at, settings=settings)
+        results = train_reward_model(pairs, setting.folder, out=at, settings=settings)
         models[kind] = load_reward_model(at / "model")
-        right = results["held_out"]["accuracy"]
-        say(f"seed {seed}: {kind} orders {right:.3f} of the held-out pairs right")
-    dpo = TuneSettings(passes=sizes.passes, evaluations=3, learning_rate=2e-4, seed=seed)
-    tune_text(folder, out=out / "dpo", settings=dpo, preferences=pairs)
-    grpo = replace(dpo, objective="grpo", rounds=sizes.rounds, passes=1)
-    tune_text(folder, out=out / "grpo", settings=grpo, examples=prompts, reward=training)
-    tuned = {name: load_generator(out / name) for name in ("dpo", "grpo")}
+        right[kind] = results["held_out"]["accuracy"]
+        say(f"seed {seed}: {kind} orders {right[kind]:.3f} of the held-out pairs right")
+    tuned = tune(setting, prompts, pairs, seed, out)
     # beta 1: the weight of the implicit guide is that of the log-ratio, and 1 is the DPO model
-    materials = Materials(generator, models, tuned, beta=1.0)
+    materials = Materials(generator, models, tuned, beta=1.0, top_k=TOP_K, n_candidates=TOP_K)
     say(f"seed {seed}: trained, {time.process_time() - start:.0f} CPU seconds so far")
-
-    def mean_reward(name: str, weight: float) -> float:
-        entry = make_entry(name, replace(materials, weights={name: weight}))
-        return mean_reward_of(entry, dev[: sizes.dev], training, seed=seed)
-
-    weighted = [name for name in WEIGHTED if name != "deal"]  # it is slow: its weight stays
-    weights: dict[str, float] = {}
-    tried: dict[str, dict[str, float]] = {}
-    for name in weighted:
-        grid = [SCALE.get(name, 1.0) * weight for weight in GRID]
-        best, values = choose_weights([name], grid, mean_reward)
-        weights |= best
-        tried |= values
-    materials = replace(materials, weights=weights)
+    tried = weights_on_dev(setting, materials, seed, out)
+    materials = replace(materials, weights={name: best_of(tried[name]) for name in WEIGHTS})
+    entries = {name: entry_of(name, materials, best_of(tried.get(name, {}))) for name in SHOWN}
     found = compare_guides(
         generator,
-        {name: make_entry(name, materials) for name in ROWS},
-        test[: sizes.test],
-        gold,
+        entries,
+        setting.test,
+        setting.gold,
         n_samples=sizes.samples,
         seed=seed,
         out=out,
     )
-    found |= {"weights_tried": tried}
-    write_json(out / "guides.json", found)
-    guides = {
-        name: make_entry(name, materials).guide for name in ("args", "pargs", "cd", "rad", "farma")
-    }
-    diagnosis = diagnose(
-        generator,
-        test[: sizes.diagnosed],
-        gold,
-        reward_models=models,
-        guides={name: guide for name, guide in guides.items() if isinstance(guide, Guide)},
-        seed=seed,
-        out=out,
-    )
+    write_json(out / "guides.json", found | {"weights_tried": tried})
+    guides = {name: entries[name].guide for name in ("args", "pargs", "cd", "rad", "farma")}
+    if not (out / "diagnosis.json").is_file():
+        diagnose(
+            generator,
+            setting.test[: sizes.diagnosed],
+            setting.gold,
+            reward_models=models,
+            guides={name: guide for name, guide in guides.items() if isinstance(guide, Guide)},
+            seed=seed,
+            out=out,
+        )
     write_report(out)
     seconds = time.process_time() - start
     say(f"seed {seed}: {seconds:.0f} CPU seconds")
-    return {
-        "seed": seed,
-        "cpu_seconds": seconds,
-        "rows": found["rows"],
-        "claims": found["claims"],
-        "weights": weights,
-        "pairs": len(pairs),
-        "diagnosis": diagnosis,
-    }
+    return {"seed": seed, "cpu_seconds": seconds, "pairs": len(pairs), "right": right}
 
 
 def preferences(
     generator: Generator, prompts: Sequence[Example], reward: Reward, sizes: Sizes, seed: int
-) -> list[Any]:
+) -> list[Preference]:
     """Pairs of samples that differ in reward."""
     written = sample(
         generator.model,
         [generator.input_ids(example.text) for example in prompts],
         n=sizes.candidates,
         max_new_tokens=generator.max_new_tokens,
+        top_k=TOP_K,
         seed=seed,
     )
     rows: dict[str, list[CandidateRow]] = {}
@@ -255,61 +354,94 @@ def preferences(
     ).pairs
 
 
-def summary(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds of every row, and in how many seeds each claim holds."""
-    rows = {}
-    for name in ROWS:
-        rewards = [one["rows"][name]["reward"] for one in found]
-        rows[name] = {
-            "reward": statistics.mean(rewards),
-            "spread": statistics.stdev(rewards) if len(rewards) > 1 else None,
-            **{
-                column: statistics.mean(one["rows"][name][column] for one in found)
-                for column in ("fluency", "tokens_per_second", "reward_tokens_per_token")
-            },
-        }
-    claims = {}
-    for claim in CLAIMS:
-        tested = [one["claims"][claim] for one in found]
-        right = [one["difference"] > 0 and one["p_value"] < 0.05 for one in tested]
-        claims[claim] = {
-            "difference": statistics.mean(one["difference"] for one in tested),
-            "p_values": [one["p_value"] for one in tested],
-            "holds": sum(right),
-            "seeds": len(tested),
-        }
-    corrected = [
-        holm({claim: one["claims"][claim]["p_value"] for claim in CLAIMS}) for one in found
-    ]
-    for claim in CLAIMS:
-        claims[claim]["holm_p_values"] = [one[claim] for one in corrected]
-    share = rows["pargs"]["reward"] / rows["dpo"]["reward"] if rows["dpo"]["reward"] else None
-    return {"rows": rows, "claims": claims, "pargs_of_dpo": share}
+def tune(
+    setting: Setting,
+    prompts: Sequence[Example],
+    pairs: Sequence[Preference],
+    seed: int,
+    out: Path,
+) -> dict[str, Generator]:
+    """The generator tuned with DPO, and with GRPO."""
+    sizes = setting.sizes
+    dpo = TuneSettings(passes=sizes.passes, learning_rate=DPO_RATE, seed=seed)
+    tune_text(setting.folder, out=out / "dpo", settings=dpo, preferences=pairs)
+    grpo = TuneSettings("grpo", passes=1, rounds=sizes.rounds, learning_rate=GRPO_RATE, seed=seed)
+    tune_text(
+        setting.folder, out=out / "grpo", settings=grpo, examples=prompts, reward=setting.training
+    )
+    return {name: load_generator(out / name) for name in ("dpo", "grpo")}
 
 
-def print_summary(found: dict[str, Any]) -> None:
-    """The tables."""
-    print("| | gold reward | over seeds, s.d. | log p/token | tokens/s | RM tokens/token |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, row in found["rows"].items():
-        spread = "-" if row["spread"] is None else f"{row['spread']:.3f}"
-        print(
-            f"| {ROWS[name]} | {row['reward']:.3f} | {spread} | {row['fluency']:.2f} |"
-            f" {row['tokens_per_second']:.0f} | {row['reward_tokens_per_token']:.1f} |"
-        )
-    print()
-    for claim, one in found["claims"].items():
-        ps = ", ".join(f"{p:.4f}" for p in one["p_values"])
-        print(
-            f"{claim}: {one['difference']:+.3f}, holds (p < 0.05) in {one['holds']} of"
-            f" {one['seeds']} seeds; p = {ps}"
-        )
-    print(f"PARGS reaches {found['pargs_of_dpo']:.0%} of the DPO-tuned model's reward")
+# DeAL is slow, so its weight stays; best-of-n, MBR and the others have none.
+WEIGHTS = tuple(name for name in WEIGHTED if name != "deal")
+
+
+def entry_of(name: str, materials: Materials, weight: float | None) -> Entry:
+    """The row of a name, also of those that are no part of `groot compare-guides`."""
+    if name != SAMPLED_ARGS:
+        weights = {} if weight is None else {name: weight}
+        return make_entry(name, replace(materials, weights=weights))
+    model = CountedRewardModel(materials.reward_models["sequence"])
+    guide = GUIDES["args"](model, weight=weight or 1.0, n_candidates=TOP_K, temperature=1.0)
+    settings = {"guide": SAMPLED_ARGS, **guide.settings}
+    return Entry(materials.generator, guide, costs=[model], settings=settings)
+
+
+Tried = dict[str, dict[str, float]]
+
+
+def weights_on_dev(setting: Setting, materials: Materials, seed: int, out: Path) -> Tried:
+    """Mean training reward of each guide with each weight that was tried; kept in a file."""
+    path = out / "weights.json"
+    tried: Tried = read_json(path) if path.is_file() else {}
+    for name in (*WEIGHTS, SAMPLED_ARGS):
+        if name in tried:
+            continue
+
+        def mean_reward(weight: float, name: str = name) -> float:
+            entry = entry_of(name, materials, weight)
+            return mean_reward_of(entry, setting.dev, setting.training, seed=seed)
+
+        scale = SCALE.get(name, 1.0)
+        tried[name] = search_weight([scale * weight for weight in GRID], mean_reward)
+        say(f"seed {seed}: {name} {', '.join(f'{w}: {v:.3f}' for w, v in tried[name].items())}")
+        write_json(path, tried)
+    return tried
+
+
+def search_weight(grid: Sequence[float], mean_reward: Callable[[float], float]) -> dict[str, float]:
+    """What each weight of a grid gives, and of a wider one while the best is at its edge."""
+    values = {weight: mean_reward(weight) for weight in sorted(grid)}
+    for _ in range(WIDENINGS):
+        best = max(values, key=lambda weight: (values[weight], -weight))
+        if best == max(values):
+            values[2 * best] = mean_reward(2 * best)
+        elif best == min(values):
+            values[best / 2] = mean_reward(best / 2)
+        else:
+            break
+    return {f"{weight:g}": values[weight] for weight in sorted(values)}
+
+
+def best_of(tried: Mapping[str, float]) -> float | None:
+    """The weight with the highest mean, of equal ones the smallest; None where none was tried."""
+    if not tried:
+        return None
+    return float(max(tried, key=lambda weight: (tried[weight], -float(weight))))
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds; None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def say(text: str) -> None:
     """Progress, beside the answer."""
     print(text, file=sys.stderr, flush=True)
+
+
+DPO_RATE = 5e-4
+GRPO_RATE = 5e-4
 
 
 if __name__ == "__main__":
