@@ -83,6 +83,34 @@ def make_model_folder() -> Callable[[str, Path], Path]:
     return make
 
 
+@pytest.fixture(scope="session")
+def make_encoder_folder() -> Callable[..., Path]:
+    """Call it with "bert" or "deberta-v2" and a folder: an encoder without a head.
+
+    num_labels adds the head of a classifier of texts with so many labels.
+    """
+
+    def make(model_type: str, folder: Path, num_labels: int = 0) -> Path:
+        import torch
+        import transformers as hf
+
+        from groot.models.embedded import train_tokenizer
+
+        tokenizer = train_tokenizer(TEXTS, vocabulary_size=280)
+        config = hf.AutoConfig.for_model(
+            model_type, vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1,
+            num_attention_heads=2, intermediate_size=16, max_position_embeddings=64,
+            pad_token_id=tokenizer.pad_token_id, num_labels=num_labels or 2,
+        )  # fmt: skip
+        auto = hf.AutoModelForSequenceClassification if num_labels else hf.AutoModel
+        torch.manual_seed(3)
+        auto.from_config(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
 SENTENCES = [
     "play nina simone",
     "play nina simone in may",

@@ -31,7 +31,8 @@ def reward_model(
         typer.Option(
             metavar="DIR",
             help="the backbone: the folder of a generator or labeler, so that tokens match, or any"
-            " causal or encoder-decoder model",
+            " causal or encoder-decoder model; for --kind sequence also a sequence classifier or an"
+            " encoder",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder of the run; made if needed")],
@@ -82,6 +83,8 @@ def reward_model(
     Examples:
     groot reward-model pairs.jsonl --model runs/text --out runs/pargs
     groot reward-model pairs.jsonl --model runs/text --kind vocabulary --out runs/farma
+    groot reward-model pairs.jsonl --model deberta-v3-base --kind sequence \\
+        --learning-rate 2e-5 --out runs/judge
     groot reward-model runs/first/candidates/round-1.parquet --data train.conll \\
         --model runs/first --out runs/first-reward
     """

@@ -32,6 +32,9 @@ class PrefixRewards(Protocol):
     def prefix_rewards(self, inputs: Ids, outputs: Ids) -> tuple[Tensor, Tensor]:
         """Reward [N, T] of every prefix of every output, and is_real [N, T]."""
 
+    def rewards(self, inputs: Ids, outputs: Ids) -> Tensor:
+        """Reward [N] of whole outputs."""
+
     def begin(self, inputs: Ids, rows: Tensor, tokens: Tensor | None = None) -> PrefixScoring:
         """Start scoring N prefixes step by step."""
 
@@ -70,7 +73,7 @@ class Combined:
 
     def rewards(self, inputs: Ids, outputs: Ids) -> Tensor:
         """Reward [N] of whole outputs."""
-        return last_of(*self.prefix_rewards(inputs, outputs))
+        return self.combine(torch.stack([one.rewards(inputs, outputs) for one in self.models]))
 
     def begin(self, inputs: Ids, rows: Tensor, tokens: Tensor | None = None) -> PrefixScoring:
         """Start scoring N prefixes step by step."""

@@ -25,12 +25,20 @@ from groot.labeler import SETTINGS_FILE
 from groot.labeler import load as load_labeler
 from groot.labels import FORMATS
 from groot.models.alternatives import position_limit
+from groot.models.classifier_reward import ClassifierReward, is_classifier
 from groot.models.codec import Codec
 from groot.models.embedded import count_parameters, parameter_groups
 from groot.models.loading import add_lora, load_model, read_json
-from groot.models.reward_model import KINDS, Kind, RewardModel, load_reward_model
+from groot.models.reward_folders import open_reward_model
+from groot.models.reward_model import KINDS, Kind, RewardModel
 from groot.objectives import REWARD_OBJECTIVES
 from groot.training.batches import BatchOrder
+from groot.training.classifier_reward import (
+    classifier_speller,
+    open_classifier,
+    text_pair_loss,
+    text_pair_scores,
+)
 from groot.training.events import Note, OnEvent, ignore_events
 from groot.training.files import write_folder, write_json
 from groot.training.interrupts import catch_interrupts
@@ -66,6 +74,19 @@ class PairItem:
     rejected: list[int]
     chosen_reward: float = 1.0
     rejected_reward: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TextPairItem(PairItem):
+    """A preference for a classifier, which reads texts; the ids say how long they are.
+
+    Args:
+        prompt, chosen_text, rejected_text: what is read.
+    """
+
+    prompt: str = ""
+    chosen_text: str = ""
+    rejected_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +152,8 @@ def train_reward_model(
     Args:
         preferences: to learn from.
         model: the backbone: the folder of a generator or a labeler, so that tokens match, or any
-            causal or encoder-decoder model, by folder or name.
+            causal or encoder-decoder model, by folder or name; for kind "sequence" also a sequence
+            classifier, or an encoder, which gets a fresh head.
         out: the run's folder; a run that was stopped there is continued.
         settings: None for the defaults.
         held_out: pairs to measure on, and to choose the weights by; None cuts a share of the
@@ -228,7 +250,7 @@ def _report(
     run: RunFolder,
     missed: Sequence[str],
 ) -> dict[str, Any]:
-    model = load_reward_model(folder)
+    model: Any = open_reward_model(folder)
     info = run.info_of("reward model")
     return {
         "kind": model.kind,
@@ -281,15 +303,21 @@ def plan_reward_model(
 Spell = Callable[[Preference], "PairItem | str"]
 
 
-def open_backbone(name: str | Path, settings: RewardModelSettings) -> tuple[RewardModel, Spell]:
+def open_backbone(
+    name: str | Path, settings: RewardModelSettings
+) -> tuple[RewardModel | ClassifierReward, Spell]:
     """A fresh reward model on a backbone, and how preferences are spelled for it.
 
     Returns:
         the model, and a function preference -> item, or the reason why there is none.
 
     Raises:
+        ConfigError: for a classifier that should learn rewards of prefixes.
         ModelError: if it cannot be loaded.
     """
+    if is_classifier(name):
+        classifier = open_classifier(name, settings)
+        return classifier, classifier_speller(classifier, _text_item)
     folder = Path(name)
     if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
         folder = folder / "model"
@@ -359,11 +387,17 @@ def _item(
     return PairItem(prompt, chosen, rejected, better, worse)
 
 
+def _text_item(pair: Preference, chosen: list[int], rejected: list[int]) -> PairItem | str:
+    if chosen == rejected:
+        return "chosen and rejected are the same tokens"
+    return TextPairItem([], chosen, rejected, 1.0, 0.0, pair.prompt, pair.chosen, pair.rejected)
+
+
 def pair_items(
-    pairs: Sequence[Preference], spell: Spell, model: RewardModel
+    pairs: Sequence[Preference], spell: Spell, model: RewardModel | ClassifierReward
 ) -> tuple[list[PairItem], list[str]]:
     """The items of preferences, and a line on each pair that cannot be used."""
-    limit = position_limit(model.backbone)
+    limit = position_limit(model.backbone) if isinstance(model, RewardModel) else None
     items: list[PairItem] = []
     missed: list[str] = []
     for pair in pairs:
@@ -383,7 +417,7 @@ def pair_items(
 
 
 def fit_reward_model(
-    model: RewardModel,
+    model: RewardModel | ClassifierReward,
     items: Sequence[PairItem],
     settings: RewardModelSettings,
     context: StageContext,
@@ -393,7 +427,7 @@ def fit_reward_model(
     Returns:
         the StageResult, whose `best` is minus the held-out loss.
     """
-    if model.kind != "vocabulary":
+    if isinstance(model, RewardModel) and model.kind != "vocabulary":
         _freeze_unused_head(model)
     order = BatchOrder(
         len(items),
@@ -432,11 +466,13 @@ def _freeze_unused_head(model: RewardModel) -> None:
         output.requires_grad_(False)
 
 
-def pair_loss(model: RewardModel, items: Sequence[PairItem]) -> Tensor:
+def pair_loss(model: RewardModel | ClassifierReward, items: Sequence[Any]) -> Tensor:
     """Loss [B] of the model's kind on pairs; all prefixes of both outputs in one pass.
 
-    The prompt that two outputs share is run once.
+    The prompt that two outputs share is run once. A classifier reads whole outputs.
     """
+    if isinstance(model, ClassifierReward):
+        return text_pair_loss(model, items)
     inputs = [item.input_ids for item in items] * 2
     outputs = [item.chosen for item in items] + [item.rejected for item in items]
     size = len(items)
@@ -457,7 +493,7 @@ def pair_loss(model: RewardModel, items: Sequence[PairItem]) -> Tensor:
 
 @torch.no_grad()
 def measure_pairs(
-    model: RewardModel, items: Sequence[PairItem], *, batch_size: int = 64
+    model: RewardModel | ClassifierReward, items: Sequence[PairItem], *, batch_size: int = 64
 ) -> dict[str, float]:
     """Minus the mean loss on pairs, and the share of pairs that the model orders right."""
     model.eval()
@@ -470,9 +506,11 @@ def measure_pairs(
 
 @torch.no_grad()
 def pair_scores(
-    model: RewardModel, items: Sequence[PairItem], *, batch_size: int = 64
+    model: RewardModel | ClassifierReward, items: Sequence[Any], *, batch_size: int = 64
 ) -> list[PairScores]:
     """The rewards of all prefixes of the outputs of pairs, in the order of the items."""
+    if isinstance(model, ClassifierReward):
+        return text_pair_scores(model, items, batch_size=batch_size)
     model.eval()
     found: dict[int, PairScores] = {}
     order = sorted(range(len(items)), key=lambda i: len(items[i].chosen) + len(items[i].rejected))
