@@ -180,7 +180,7 @@ class DistilConfig(Section):
     """MBR distillation, the end of the second stage: the model learns to say first what MBR would
     choose among its candidates. The weights are kept where the metric on dev rises."""
 
-    rounds: int = Field(1, ge=0, description="rounds of fresh candidates; 0 leaves this out")
+    rounds: int = Field(2, ge=0, description="rounds of fresh candidates; 0 leaves this out")
     variations: int = Field(5, gt=0, description="varied texts per training text in each round")
     num_candidates: int = Field(
         16, gt=1, description="candidates that search gives per text, and MBR chooses among"

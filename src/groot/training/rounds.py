@@ -41,7 +41,7 @@ def rounds_of(config: Config, *, distils: bool = True) -> list[Round]:
         distils: False leaves MBR distillation out, as for free text.
 
     >>> [round.name for round in rounds_of(Config())]
-    ['round 1', 'round 2', 'round 3', 'distil 1']
+    ['round 1', 'round 2', 'round 3', 'distil 1', 'distil 2']
     """
     contrast = config.optimise.rounds
     distil = config.distil
