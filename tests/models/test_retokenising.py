@@ -11,6 +11,7 @@ from groot.models.loading import load_model
 from groot.models.prompts import Prompts
 from groot.models.retokenising import Retokenising, check_same_tokens, has_same_tokens
 from groot.models.reward_model import RewardModel
+from groot.search.guides.pargs import Pargs
 
 TEXTS = ["naïve café", "東京 is far", "play 🎷 in the kitchen", "na", "cafés in the city"] * 2
 
@@ -68,13 +69,48 @@ def test_step_by_step_follows_beams_and_counts_its_cost(writer, model):
     scoring.advance(torch.tensor([1, 0, 0]), torch.tensor([second[1], first[1], second[0]]))
     found = scoring.score(torch.tensor([[writer.end_id, second[0]]] * 3))
     starts = [("two é", "zq"), ("one", "ü"), ("one", "\ufffdz")]  # the last is no whole character
-    read = 0
+    # each prompt is read once; row by row, "one" is read four times
+    read = -3 * len(model.prompts.input_ids("one")) - len(model.prompts.input_ids("two é"))
     for row, (prompt, start) in enumerate(starts):
         for column, (text, is_whole) in enumerate(((start, True), (start + "z", False))):
             wanted, cost = model.read_texts([prompt], [text], [is_whole])
             assert found[row, column].item() == pytest.approx(wanted.item(), abs=1e-5)
             read += cost
     assert (scoring.calls, scoring.tokens) == (1, read)
+
+
+class Listening(RewardModel):
+    """Remembers the outputs that it is asked about."""
+
+    heard: list[tuple[str, bool]]
+
+    def read_texts(self, prompts, outputs, is_finished):
+        self.heard += zip(outputs, is_finished, strict=True)
+        return super().read_texts(prompts, outputs, is_finished)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch_size", [1, 128])
+@pytest.mark.parametrize(
+    "text",
+    ["👩🏽‍🚀 and 👨‍👩‍👧", "在東京，下雨。", "e\u0301a\u0308o\u0323\u0302", "नमस्ते", "Zürich 🎷"],
+)
+def test_a_guide_never_hears_half_a_character(writer, text, batch_size):
+    listening = Listening(small([text, *TEXTS], seed=1), "partial").eval()
+    listening.heard = []
+    guide = Pargs(Retokenising(listening, writer, batch_size=batch_size), weight=2.0)
+    output = writer.target_ids(text)
+    assert len(output) > len(text)  # characters are split over tokens
+    one, inputs = torch.tensor([0]), [writer.input_ids(text)]
+    state = guide.begin(inputs, one)
+    for token in output:
+        scores, state = guide.rescore(torch.zeros(1, 1), torch.tensor([[token]]), None, state)
+        assert scores.isfinite().all()
+        state = guide.follow(state, one, torch.tensor([token]))
+    assert listening.heard[-1] == (text, True)
+    for heard, is_whole in listening.heard:
+        assert text.startswith(heard)
+        assert is_whole == (heard == text and (heard, is_whole) == listening.heard[-1])
 
 
 def test_equal_tokens_are_told_from_others(make_model_folder, tmp_path, writer, model):

@@ -186,6 +186,18 @@ def test_the_reward_of_a_text_reads_the_end_token(gpt2):
         assert model.rewards(inputs, [output[:-1]]).item() != wanted.item()
 
 
+@torch.no_grad()
+def test_a_prefix_without_tokens_has_no_reward_and_prompts_are_counted_once(gpt2):
+    model = RewardModel(load_model(gpt2), "partial").eval()
+    prompt, output = (len(model.prompts.input_ids("play")), len(model.prompts.target_ids("may")))
+    found, read = model.read_texts(["play"] * 3, ["", "may", ""], [False, True, True])
+    assert found[0].item() == 0
+    wanted = model.text_rewards(["play"] * 2, ["may", ""])
+    torch.testing.assert_close(found[1:], wanted)
+    assert read == prompt + output + 1
+    assert model.read_texts(["play"], [""], [False])[1] == 0
+
+
 def test_bad_input_is_refused(gpt2, tmp_path):
     model = RewardModel(load_model(gpt2), "value").eval()
     with pytest.raises(ShapeError, match="1 inputs but 2 outputs"):

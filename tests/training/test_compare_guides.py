@@ -10,11 +10,13 @@ from groot.errors import ConfigError, DataError
 from groot.evaluation.guide_table import ROWS
 from groot.evaluation.prefixes import TENTHS
 from groot.generator import Generator
+from groot.models.classifier_reward import load_classifier
 from groot.models.loading import load_model
+from groot.models.reward_compositions import RewardEnsemble
 from groot.models.reward_model import RewardModel
 from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
-from groot.search.guides.guide import Written
+from groot.search.guides.guide import Prefixes, Written
 from groot.training.compare_guides import (
     CountedRewardModel,
     compare_guides,
@@ -167,21 +169,88 @@ def test_all_guides_re_score_as_many_tokens_as_is_said(generator, materials):
     assert make_entry("rad", materials).guide.n_candidates == 20  # its own
 
 
-def test_a_reward_model_with_other_tokens_judges_texts_and_steers_none(
-    generator, make_model_folder, tmp_path_factory
-):
+@pytest.fixture(scope="module")
+def other_tokens(make_model_folder, tmp_path_factory):
+    """A backbone that spells texts in its own way."""
     backbone = load_model(make_model_folder("gpt2", tmp_path_factory.mktemp("other")))
-    backbone.tokenizer.add_tokens(["play it"])  # spells texts in its own way
-    other = RewardModel(backbone, "partial")
-    materials = Materials(generator, {"partial": other})
-    with pytest.raises(ConfigError, match="with other tokens than the generator"):
-        make_entry("pargs", materials)
-    judge = make_entry("best_of_n", materials).guide.reward
+    backbone.tokenizer.add_tokens(["play it"])
+    return backbone
+
+
+def test_a_reward_model_with_other_tokens_judges_texts(generator, other_tokens):
+    other = RewardModel(other_tokens, "partial").eval()
+    judge = make_entry("best_of_n", Materials(generator, {"partial": other})).guide.reward
     outputs = ["book a table", "nina é"]
     found = judge(
         [generator.input_ids("may")] * 2, [generator.prompts.target_ids(one) for one in outputs]
     )
     torch.testing.assert_close(found, other.text_rewards(["may", "may"], outputs))
+
+
+def test_reward_models_of_other_tokens_steer_by_way_of_the_text(
+    generator, other_tokens, reward, make_encoder_folder, tmp_path
+):
+    """What they cost is in the table: each candidate is read from its beginning."""
+    folder = make_encoder_folder("bert", tmp_path, num_labels=1)
+    models = {
+        "partial": RewardModel(other_tokens, "partial").eval(),
+        "sequence": load_classifier(folder),
+    }
+    materials = Materials(generator, models, n_best=2)
+    names = ["top_k", "best_of_n", "args", "pargs", "deal"]
+    entries = {name: make_entry(name, materials) for name in names}
+    found = compare_guides(generator, entries, EXAMPLES[:2], reward, n_samples=1, max_new_tokens=4)
+    cost = {name: row["reward_tokens_per_token"] for name, row in found["rows"].items()}
+    assert cost["top_k"] == 0
+    plain = Materials(generator, {"partial": RewardModel(generator.model, "partial").eval()})
+    row = compare_guides(
+        generator, {"pargs": make_entry("pargs", plain)}, EXAMPLES[:2], reward, n_samples=1,
+        max_new_tokens=4,
+    )["rows"]["pargs"]  # fmt: skip
+    assert row["reward_tokens_per_token"] == pytest.approx(10, rel=0.15)
+    assert min(cost["args"], cost["pargs"]) > row["reward_tokens_per_token"]
+
+
+def test_ensembles_and_transforms_steer(generator, materials, other_tokens):
+    first = materials.reward_models["partial"]
+    second = RewardModel(other_tokens, "partial").eval()
+    inputs, rows = [generator.input_ids("may")], torch.tensor([0])
+    tokens = torch.tensor([generator.prompts.target_ids("book")])
+    log_p = torch.zeros(tokens.shape)
+
+    def scores(model, **settings):
+        guide = make_entry("pargs", Materials(generator, {"partial": model}, **settings)).guide
+        return guide.rescore(log_p, tokens, None, guide.begin(inputs, rows))[0]
+
+    alone = [scores(one) for one in (first, second)]
+    worst = RewardEnsemble([first, second], how="worst")
+    torch.testing.assert_close(scores(worst), torch.minimum(*alone))
+    entry = make_entry("pargs", Materials(generator, {"partial": worst}))
+    entry.guide.begin(inputs, rows).score(tokens)
+    assert [one.calls for one in entry.costs] == [1, 1]
+    assert entry.costs[1].tokens > entry.costs[0].tokens == tokens.numel()
+    sigmoid = scores(first, transform="log_sigmoid", weights={"pargs": 1.0})
+    torch.testing.assert_close(sigmoid, torch.nn.functional.logsigmoid(alone[0] / 2.0))
+
+
+@pytest.mark.parametrize("name", ["pargs", "pargs_greedy", "cd", "rad", "farma"])
+def test_a_classifier_is_refused_where_causality_is_needed(
+    name, generator, make_encoder_folder, tmp_path
+):
+    judge = load_classifier(make_encoder_folder("bert", tmp_path, num_labels=1))
+    with pytest.raises(ConfigError, match="a sequence classifier is not causal"):
+        make_entry(name, Materials(generator, {"sequence": judge}))
+
+
+def test_deal_looks_ahead_no_further_than_there_are_positions(generator, materials):
+    deal = make_entry("deal", dataclasses.replace(materials, lookahead=10_000)).guide
+    assert deal.max_length == generator.model.config.max_position_embeddings == 256
+    ids = generator.input_ids("play")
+    room = deal.max_length - len(ids)
+    state = deal.begin([ids], torch.tensor([0]))
+    prefixes = Prefixes([ids], torch.tensor([0]), torch.full((1, room - 3), 7))
+    scores, _ = deal.rescore(torch.zeros(1, 2), torch.tensor([[7, 8]]), prefixes, state)
+    assert scores.isfinite().all()
 
 
 def test_names_and_weights_are_checked_together(generator):

@@ -10,14 +10,17 @@ import typer
 
 from groot.cli.console import answer, answer_json, answer_table
 from groot.cli.guide_options import (
+    EnsembleOption,
     GeneratorArgument,
     LimitOption,
     LookaheadOption,
     MaxNewTokensOption,
+    PenaltyOption,
     PromptsOption,
     RewardModelsOption,
     SplitOption,
     TopKOption,
+    TransformOption,
     TunedOption,
     WeightOption,
     named_numbers,
@@ -57,6 +60,9 @@ def compare_guides(
     ] = 10,
     top_k: TopKOption = 10,
     weight: WeightOption = None,
+    ensemble: EnsembleOption = None,
+    penalty: PenaltyOption = 0.5,
+    transform: TransformOption = "none",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +107,8 @@ def compare_guides(
     Examples:
     groot compare-guides runs/text --prompts test.jsonl --reward length:4-8 \\
         --reward-model runs/partial --reward-model runs/whole --out runs/guides
+    groot compare-guides runs/text --prompts test.jsonl --reward length:4-8 --ensemble worst \\
+        --reward-model runs/partial-1 --reward-model runs/partial-2
     groot compare-guides runs/text --prompts snips_requests --reward length:4-8 \\
         --guides top_k,greedy,mbr --limit 100 --json
     """
@@ -118,6 +126,9 @@ def compare_guides(
         reward_models=reward_model or (),
         tuned=named_values("--tuned", tuned),
         weights=named_numbers("--weight", weight),
+        ensemble=ensemble,
+        penalty=penalty,
+        transform=transform,
         top_k=top_k,
         n_best=best_of,
         lookahead=lookahead,

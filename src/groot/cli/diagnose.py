@@ -9,13 +9,16 @@ import typer
 
 from groot.cli.console import answer, answer_json, answer_table
 from groot.cli.guide_options import (
+    EnsembleOption,
     GeneratorArgument,
     LimitOption,
     MaxNewTokensOption,
+    PenaltyOption,
     PromptsOption,
     RewardModelsOption,
     SplitOption,
     TopKOption,
+    TransformOption,
     TunedOption,
     WeightOption,
     named_numbers,
@@ -47,6 +50,9 @@ def diagnose(
     rollouts: Annotated[int, typer.Option(min=1, help="continuations of each prefix")] = 4,
     top_k: TopKOption = 10,
     weight: WeightOption = None,
+    ensemble: EnsembleOption = None,
+    penalty: PenaltyOption = 0.5,
+    transform: TransformOption = "none",
     max_new_tokens: MaxNewTokensOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="texts written together")] = 64,
     seed: Annotated[int, typer.Option(help="of samples, pairs, rollouts and intervals")] = 0,
@@ -83,6 +89,9 @@ def diagnose(
         reward_models=reward_model or (),
         tuned=named_values("--tuned", tuned),
         weights=named_numbers("--weight", weight),
+        ensemble=ensemble,
+        penalty=penalty,
+        transform=transform,
         top_k=top_k,
     )
     asked = names(guides)

@@ -31,7 +31,25 @@ RewardModelsOption = Annotated[
     typer.Option(
         "--reward-model",
         metavar="DIR",
-        help="a folder that groot reward-model wrote; may be given several times, one of each kind",
+        help="a folder that groot reward-model wrote, or a sequence classifier; several times: one"
+        " of each kind, or more with --ensemble",
+    ),
+]
+EnsembleOption = Annotated[
+    Literal["mean", "worst", "uncertainty"] | None,
+    typer.Option(
+        help="make several reward models of one kind into one: their mean, the lowest, or the mean"
+        " less --penalty times the variance",
+    ),
+]
+PenaltyOption = Annotated[
+    float, typer.Option(min=0, help="of --ensemble uncertainty, per unit of reward")
+]
+TransformOption = Annotated[
+    Literal["none", "log_sigmoid"],
+    typer.Option(
+        help="of rewards, in guides of next tokens: log_sigmoid takes a reward for the logit of a"
+        " success and adds its log-probability",
     ),
 ]
 TunedOption = Annotated[

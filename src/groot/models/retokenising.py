@@ -65,11 +65,13 @@ class Retokenising:
     Args:
         model: scores texts.
         prompts: of the generator, which spelled the ids.
+        batch_size: texts read in one call.
     """
 
-    def __init__(self, model: TextRewards, prompts: Prompts) -> None:
+    def __init__(self, model: TextRewards, prompts: Prompts, *, batch_size: int = 128) -> None:
         self.model = model
         self.prompts = prompts
+        self.batch_size = batch_size
 
     @property
     def kind(self) -> str:
@@ -141,17 +143,27 @@ class Retokenising:
                 places.setdefault((prompt, text, is_finished), len(places))
         if not places:
             return torch.zeros(len(outputs)), 0
-        found, cost = self.model.read_texts(
-            [prompt for prompt, _, _ in places],
-            [text for _, text, _ in places],
-            [is_finished for _, _, is_finished in places],
-        )
+        found, cost = self._read(list(places))
         padded = torch.nn.functional.pad(found, (0, 1))  # the last place stands for no text at all
         index = [
             places.get((prompt, text, is_finished), len(places))
             for prompt, (text, is_finished) in zip(prompts, texts, strict=True)
         ]
         return padded[torch.tensor(index, device=found.device)], cost
+
+    def _read(self, texts: Sequence[tuple[str, str, bool]]) -> tuple[Tensor, int]:
+        """Rewards [N] of prompts with outputs, some of like length at a time; tokens read."""
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at][0]) + len(texts[at][1]))
+        found, cost = [], 0
+        for first in range(0, len(order), self.batch_size):
+            part = [texts[at] for at in order[first : first + self.batch_size]]
+            prompts, outputs, is_finished = map(list, zip(*part, strict=True))
+            rewards, tokens = self.model.read_texts(prompts, outputs, is_finished)
+            found.append(rewards)
+            cost += tokens
+        back = torch.tensor(order).argsort()
+        together = torch.cat(found)
+        return together[back.to(together.device)], cost
 
 
 class RetokenisingScoring(PrefixScoring):

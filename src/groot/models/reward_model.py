@@ -192,10 +192,13 @@ class RewardModel(nn.Module):
     def read_texts(
         self, prompts: Sequence[str], outputs: Sequence[str], is_finished: Sequence[bool]
     ) -> tuple[Tensor, int]:
-        """Reward [N] of outputs given as text, and how many tokens of them were read.
+        """Reward [N] of outputs given as text, and how many tokens were read.
+
+        Equal prompts are read once, and counted once.
 
         Args:
-            is_finished: which outputs end here; the others are prefixes, without an end token.
+            is_finished: which outputs end here; the others are prefixes, without an end token. One
+                that has no token, such as a space that the tokenizer drops, has the reward 0.
         """
         limit = self.max_prompt_tokens
         inputs = [self.prompts.input_ids(prompt, limit=limit) for prompt in prompts]
@@ -205,7 +208,16 @@ class RewardModel(nn.Module):
                 map(self.prompts.target_ids, outputs), is_finished, strict=True
             )
         ]
-        return self.rewards(inputs, targets), sum(map(len, targets))
+        there = [row for row, ids in enumerate(targets) if ids]
+        found = torch.zeros(len(targets), device=self.backbone.device)
+        if there:
+            inputs = [inputs[row] for row in there]
+            index = torch.tensor(there, device=found.device)
+            found = found.index_copy(
+                0, index, self.rewards(inputs, [targets[row] for row in there])
+            )
+        read = sum(map(len, targets)) + (sum(map(len, set(map(tuple, inputs)))) if there else 0)
+        return found, read
 
     @torch.no_grad()
     def begin(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from groot.errors import ConfigError, DataError
 from groot.evaluation.guide_table import ROWS, GuideRun, guide_table, pairs_of
 from groot.generator import Generator
+from groot.models.retokenising import TextRewards
 from groot.models.reward_model import PrefixScoring, RewardModel
 from groot.models.text_model import TextModel
 from groot.models.text_scoring import token_log_p
@@ -74,7 +75,7 @@ class Entry:
     guide: Guide | Chooser | None = None
     temperature: float = 1.0
     top_k: int | None = None
-    costs: Sequence[CountedRewardModel | CountedWriter] = ()
+    costs: Sequence[Counted] = ()
     lm_costs: Sequence[CountedWriter] = ()
     settings: Mapping[str, Any] | None = None
 
@@ -103,11 +104,28 @@ class CountedRewardModel:
         self.tokens += sum(map(len, outputs))
         return self.model.rewards(inputs, outputs)
 
-    def text_rewards(self, prompts: Sequence[str], outputs: Sequence[str]) -> Tensor:
+
+class CountedTexts:
+    """A reward model of texts that counts its calls and all tokens that it reads, each time."""
+
+    def __init__(self, model: TextRewards) -> None:
+        self.model = model
+        self.calls = 0
+        self.tokens = 0
+
+    @property
+    def kind(self) -> str:
+        """What the rewards mean."""
+        return self.model.kind
+
+    def read_texts(
+        self, prompts: Sequence[str], outputs: Sequence[str], is_finished: Sequence[bool]
+    ) -> tuple[Tensor, int]:
         """As the model's, counted in its own tokens."""
+        rewards, tokens = self.model.read_texts(prompts, outputs, is_finished)
         self.calls += 1
-        self.tokens += sum(len(self.model.prompts.target_ids(output)) for output in outputs)
-        return self.model.text_rewards(prompts, outputs)
+        self.tokens += tokens
+        return rewards, tokens
 
 
 class _CountedScoring(PrefixScoring):
@@ -178,6 +196,10 @@ class _CountedDecoding:
         self._owner.count(tokens)
         hidden: Tensor = self._decoding.advance(tokens, **named)
         return hidden
+
+
+# What counts calls and tokens.
+Counted: TypeAlias = CountedRewardModel | CountedTexts | CountedWriter
 
 
 def compare_guides(

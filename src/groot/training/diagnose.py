@@ -26,6 +26,7 @@ from groot.evaluation.prefixes import (
     spread,
 )
 from groot.generator import Generator
+from groot.models.reward_folders import AnyRewardModel, in_ids_of
 from groot.models.reward_model import RewardModel
 from groot.rewards import Reward
 from groot.search.guides.guide import Guide, Written
@@ -63,7 +64,7 @@ def diagnose(
     examples: Sequence[Example],
     reward: Reward,
     *,
-    reward_models: Mapping[str, RewardModel] | None = None,
+    reward_models: Mapping[str, AnyRewardModel] | None = None,
     guides: Mapping[str, Guide] | None = None,
     n_samples: int = 16,
     rollouts: int = 4,
@@ -296,7 +297,7 @@ OfModel = tuple[list[list[float]], list[list[float]]]
 
 @torch.no_grad()
 def _prefix_rewards(
-    model: RewardModel,
+    model: AnyRewardModel,
     generator: Generator,
     examples: Sequence[Example],
     inputs: Sequence[Sequence[int]],
@@ -304,7 +305,17 @@ def _prefix_rewards(
     *,
     batch_size: int,
 ) -> OfModel:
-    """A reward model's rewards of the prefixes of winners and losers, in its own tokens."""
+    """A reward model's rewards of the prefixes of winners and losers, in its own tokens.
+
+    Classifiers and ensembles are asked about the prefixes in the generator's tokens.
+    """
+    if not isinstance(model, RewardModel):
+        ready = in_ids_of(model, generator.prompts)
+        won, lost = (
+            _rewards_in_ids(ready, [inputs[pair.row] for pair in pairs], outputs, batch_size)
+            for outputs in ([pair.winner for pair in pairs], [pair.loser for pair in pairs])
+        )
+        return won, lost
     model.eval()
     is_same = have_same_tokens(model, generator)
     sides: list[list[list[float]]] = []
@@ -323,6 +334,21 @@ def _prefix_rewards(
             ]
         sides.append(found)
     return sides[0], sides[1]
+
+
+def _rewards_in_ids(
+    model: Any,
+    inputs: Sequence[Sequence[int]],
+    outputs: Sequence[Sequence[int]],
+    batch_size: int,
+) -> list[list[float]]:
+    """Rewards of all prefixes of outputs, in the generator's ids."""
+    found: list[list[float]] = []
+    for first in range(0, len(outputs), batch_size):
+        part = slice(first, first + batch_size)
+        rewards = model.prefix_rewards(inputs[part], outputs[part])[0].tolist()
+        found += [row[: len(output)] for row, output in zip(rewards, outputs[part], strict=True)]
+    return found
 
 
 def _disagreement(of_models: Mapping[str, OfModel]) -> dict[str, float | None]:

@@ -7,21 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from groot.errors import ConfigError, nearest
 from groot.evaluation.diversity import rouge_l
 from groot.evaluation.guide_table import ROWS
 from groot.generator import Generator
+from groot.models.alternatives import position_limit
+from groot.models.classifier_reward import ClassifierReward
+from groot.models.retokenising import Retokenising, has_same_tokens
+from groot.models.reward_compositions import RewardEnsemble
+from groot.models.reward_folders import AnyRewardModel
 from groot.models.reward_model import KINDS, RewardModel
 from groot.rewards.compose import OwnPart, Reward
 from groot.search.guides import GUIDES
-from groot.search.guides.guide import Chooser, Guide, ScoreTexts
+from groot.search.guides.guide import Chooser, Guide
+from groot.search.guides.rewarded import Transform
 from groot.training.compare_guides import (
+    Counted,
     CountedRewardModel,
+    CountedTexts,
     CountedWriter,
     Entry,
-    have_same_tokens,
 )
 from groot.types import Candidate, Example
 
@@ -46,27 +51,30 @@ class Materials:
 
     Args:
         generator: the frozen one.
-        reward_models: by kind.
+        reward_models: by kind; with other tokens than the generator they read the text.
         tuned: generators tuned from it, by objective: "dpo", "grpo".
         weights: nats per unit of reward, by guide; the guide's own where it is not named.
-        folders: where each reward model and tuned model is from, for the record.
+        folders: where each reward model and tuned model is from, for the record; several of an
+            ensemble.
         top_k: tokens that unguided and tuned models draw from.
         n_candidates: tokens that guides with a reward model re-score; None: each guide's own.
         n_best: samples that best-of-n and MBR choose among.
         lookahead: tokens that DeAL writes on.
         beta: of the DPO-tuned model, for the implicit guide.
+        transform: of the rewards of guides of next tokens, see `RewardGuide`.
     """
 
     generator: Generator
-    reward_models: Mapping[str, RewardModel] = field(default_factory=dict)
+    reward_models: Mapping[str, AnyRewardModel] = field(default_factory=dict)
     tuned: Mapping[str, Generator] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
-    folders: Mapping[str, Path] = field(default_factory=dict)
+    folders: Mapping[str, Path | Sequence[Path]] = field(default_factory=dict)
     top_k: int = 10
     n_candidates: int | None = None
     n_best: int = 10
     lookahead: int = 4
     beta: float = 0.1
+    transform: Transform = "none"
 
     def available(self) -> list[str]:
         """The names of all rows that can be made, in the published order."""
@@ -75,7 +83,10 @@ class Materials:
     def missing(self, name: str) -> str | None:
         """What a row lacks, in words; None where it can be made."""
         if name in KIND_OF and KIND_OF[name] not in self.reward_models:
-            return f"a reward model of kind {KIND_OF[name]!r}"
+            lack = f"a reward model of kind {KIND_OF[name]!r}"
+            if any(isinstance(one, ClassifierReward) for one in self.reward_models.values()):
+                lack += "; a sequence classifier is not causal, it judges whole texts"
+            return lack
         if name in JUDGES and not self.reward_models:
             return "a reward model"
         if name == "implicit" and "dpo" not in self.tuned:
@@ -132,33 +143,48 @@ def make_entry(name: str, materials: Materials) -> Entry:
         return _with(generator, guide, _origin(materials, "dpo"), costs=[tuned])
     if name in JUDGES:
         kind: str = next(kind for kind in KINDS if kind in materials.reward_models)
-        model = CountedRewardModel(materials.reward_models[kind])
-        judge = _judge(model, generator)
+        judge, costs = counted_in_ids_of(materials.reward_models[kind], generator)
         more = {"kind": kind, **_origin(materials, kind)}
         if name == "deal":
             writer = CountedWriter(generator.model)
             made = GUIDES["deal"](
-                writer, judge, lookahead=materials.lookahead, n_candidates=top_k, **weight
+                writer,
+                judge.rewards,
+                lookahead=materials.lookahead,
+                n_candidates=top_k,
+                max_length=position_limit(generator.model),
+                **weight,
             )
-            return _with(generator, made, more, costs=[model], lm_costs=[writer])
-        made = GUIDES["best_of_n"](judge, n_samples=materials.n_best)
-        return _with(generator, made, {"top_k": top_k, **more}, top_k=top_k, costs=[model])
+            return _with(generator, made, more, costs=costs, lm_costs=[writer])
+        made = GUIDES["best_of_n"](judge.rewards, n_samples=materials.n_best)
+        return _with(generator, made, {"top_k": top_k, **more}, top_k=top_k, costs=costs)
     kind = KIND_OF[name]
-    model = CountedRewardModel(materials.reward_models[kind])
-    if not have_same_tokens(model, generator):
-        raise ConfigError(
-            f"guide {name!r} steers token by token, but the reward model of kind {kind!r} spells"
-            " texts with other tokens than the generator. Train one on the generator, or use"
-            " best_of_n or deal, which read texts."
-        )
-    own: dict[str, Any] = dict(weight)
+    judge, costs = counted_in_ids_of(materials.reward_models[kind], generator)
+    own: dict[str, Any] = {"transform": materials.transform, **weight}
     if materials.n_candidates is not None:
         own["n_candidates"] = materials.n_candidates
     if name == "pargs_greedy":
-        made = GUIDES["pargs"](model, temperature=0.0, **own)
+        made = GUIDES["pargs"](judge, temperature=0.0, **own)
     else:
-        made = GUIDES[name](model, **own)
-    return _with(generator, made, {"kind": kind, **_origin(materials, kind)}, costs=[model])
+        made = GUIDES[name](judge, **own)
+    return _with(generator, made, {"kind": kind, **_origin(materials, kind)}, costs=costs)
+
+
+def counted_in_ids_of(model: AnyRewardModel, generator: Generator) -> tuple[Any, list[Counted]]:
+    """A reward model in the generator's ids, and what counts its work.
+
+    With other tokens, or as a classifier, it reads every prefix anew as text.
+    """
+    if isinstance(model, RewardEnsemble):
+        parts = [counted_in_ids_of(one, generator) for one in model.models]  # type: ignore[arg-type]
+        judges = [judge for judge, _ in parts]
+        ensemble = RewardEnsemble(judges, how=model.how, penalty=model.penalty)
+        return ensemble, [one for _, costs in parts for one in costs]
+    if isinstance(model, RewardModel) and has_same_tokens(model, generator.prompts):
+        counted = CountedRewardModel(model)
+        return counted, [counted]
+    texts = CountedTexts(model)
+    return Retokenising(texts, generator.prompts), [texts]
 
 
 def similarity() -> Reward:
@@ -175,26 +201,13 @@ def _rouge_l(example: Example, candidates: Sequence[Candidate]) -> list[float | 
     return [rouge_l(one.text, example.reference or "") for one in candidates]
 
 
-def _judge(model: CountedRewardModel, generator: Generator) -> ScoreTexts:
-    """Rewards of whole texts in the generator's ids, whatever tokens the reward model has."""
-    if have_same_tokens(model, generator):
-        return model.rewards
-
-    def score(inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> Tensor:
-        tail = len(generator.prompts.tail)  # the separator or the end, which is no part of a prompt
-        prompts = [generator.prompts.text(ids[: len(ids) - tail]) for ids in inputs]
-        return model.text_rewards(prompts, [generator.prompts.text(ids) for ids in outputs])
-
-    return score
-
-
 def _with(
     generator: Generator,
     guide: Guide | Chooser,
     more: Mapping[str, Any],
     *,
     top_k: int | None = None,
-    costs: Sequence[CountedRewardModel | CountedWriter] = (),
+    costs: Sequence[Counted] = (),
     lm_costs: Sequence[CountedWriter] = (),
 ) -> Entry:
     settings = {"guide": guide.name, **getattr(guide, "settings", {}), **more}
@@ -203,13 +216,17 @@ def _with(
 
 
 def _origin(materials: Materials, name: str) -> dict[str, Any]:
-    """The folder and a mark that changes with its weights."""
-    folder = materials.folders.get(name)
-    if folder is None:
+    """The folder and a mark that changes with its weights; of an ensemble, all folders, and how."""
+    found = materials.folders.get(name)
+    if found is None:
         return {}
-    files = sorted(folder.rglob("*.safetensors"))
+    folders = [found] if isinstance(found, Path) else list(found)
+    files = [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
     marks = [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
-    return {"folder": str(folder), "files": marks}
+    more: dict[str, Any] = {}
+    if isinstance(model := materials.reward_models.get(name), RewardEnsemble):
+        more = {"ensemble": model.how, "penalty": model.penalty}
+    return {"folder": ", ".join(map(str, folders)), "files": marks, **more}
 
 
 # Mean reward of a guide with a weight.

@@ -11,7 +11,8 @@ from groot.data.benchmarks import Split
 from groot.errors import ConfigError, DataError, ModelError
 from groot.folders import load
 from groot.generator import Generator
-from groot.models.reward_model import RewardModel, load_reward_model
+from groot.models.reward_compositions import How, RewardEnsemble
+from groot.models.reward_folders import AnyRewardModel, open_reward_model
 from groot.training.guide_entries import TUNED, Materials
 from groot.types import Example
 
@@ -32,25 +33,39 @@ def open_generator(folder: str | Path) -> Generator:
 
 
 def open_reward_models(
-    folders: Sequence[str | Path],
-) -> tuple[dict[str, RewardModel], dict[str, Path]]:
-    """Reward models by kind, and the folder of each.
+    folders: Sequence[str | Path], *, ensemble: How | None = None, penalty: float = 0.5
+) -> tuple[dict[str, AnyRewardModel], dict[str, Sequence[Path]]]:
+    """Reward models by kind, and the folders of each.
+
+    Args:
+        folders: as for `open_reward_model`.
+        ensemble: how several of one kind are made into one; None refuses them.
+        penalty: of an ensemble that counts its uncertainty.
 
     Raises:
-        ConfigError: for two of one kind.
+        ConfigError: for two of one kind that are not to be combined, or nothing to combine.
         ModelError: for a folder that holds none.
     """
-    models: dict[str, RewardModel] = {}
-    places: dict[str, Path] = {}
+    models: dict[str, list[AnyRewardModel]] = {}
+    places: dict[str, list[Path]] = {}
     for folder in folders:
-        model = load_reward_model(folder)
-        if model.kind in models:
+        model = open_reward_model(folder)
+        if model.kind in models and ensemble is None:
             raise ConfigError(
-                f"{folder} and {places[model.kind]} both hold a reward model of kind"
-                f" {model.kind!r}. Name one of each kind."
+                f"{folder} and {places[model.kind][0]} both hold a reward model of kind"
+                f" {model.kind!r}. Name one of each kind, or combine them: --ensemble mean."
             )
-        models[model.kind], places[model.kind] = model, Path(folder)
-    return models, places
+        models.setdefault(model.kind, []).append(model)
+        places.setdefault(model.kind, []).append(Path(folder))
+    if ensemble is not None and all(len(some) < 2 for some in models.values()):
+        raise ConfigError("--ensemble combines reward models of one kind: name two or more.")
+    made = {
+        kind: some[0]
+        if ensemble is None or len(some) == 1
+        else RewardEnsemble(some, how=ensemble, penalty=penalty)
+        for kind, some in models.items()
+    }
+    return made, {kind: tuple(some) for kind, some in places.items()}
 
 
 def open_tuned(folders: Mapping[str, str]) -> dict[str, Generator]:
@@ -71,19 +86,22 @@ def open_materials(
     reward_models: Sequence[str | Path] = (),
     tuned: Mapping[str, str] | None = None,
     weights: Mapping[str, float] | None = None,
+    ensemble: How | None = None,
+    penalty: float = 0.5,
     **settings: Any,
 ) -> Materials:
     """Everything that guides are made of.
 
     Args:
         folder: of the frozen generator.
-        reward_models: folders that groot reward-model wrote.
+        reward_models: folders that groot reward-model wrote, or of sequence classifiers.
         tuned: folders of tuned generators, by objective.
         weights: nats per unit of reward, by guide.
+        ensemble, penalty: as in `open_reward_models`.
         settings: further ones of `Materials`.
     """
     generator = open_generator(folder)
-    models, places = open_reward_models(reward_models)
+    models, places = open_reward_models(reward_models, ensemble=ensemble, penalty=penalty)
     return Materials(
         generator,
         models,
