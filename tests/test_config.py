@@ -185,3 +185,9 @@ def test_every_setting_is_read_by_somebody():
         node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)
     }
     assert [name for name, _, _ in list_settings() if name.rpartition(".")[2] not in read] == []
+
+
+@pytest.mark.parametrize(("name", "from_what"), [("dpo", "--preferences"), ("grpo", "--prompts")])
+def test_objectives_of_tune_are_sent_there(name, from_what):
+    with pytest.raises(ConfigError, match=f"groot tune DIR --objective {name} {from_what}"):
+        load_config(settings=[f"optimise.objective={name}"])

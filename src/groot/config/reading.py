@@ -232,7 +232,8 @@ def _explain(error: ValidationError, places: dict[str, str]) -> list[str]:
         elif not path:  # settings that do not fit each other, one per line
             lines += str(item["ctx"]["error"]).splitlines()
         else:
-            reason = item["msg"][0].lower() + item["msg"][1:]
+            reason = item["msg"].removeprefix("Value error, ")
+            reason = reason[0].lower() + reason[1:]
             lines.append(f"{place}{name}: {item['input']!r} will not do: {reason}")
     return lines
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# Objectives of `groot tune`, and what it learns from.
+TUNED_WITH = {"dpo": "--preferences FILE", "grpo": "--prompts FILE --reward REWARD"}
 
 
 class Section(BaseModel):
@@ -174,6 +177,17 @@ class OptimiseConfig(Section):
         " (metric), its mean at rank 1 (reward), its mean over the top k (reward_top_k), metric +"
         " reward_top_k (both), or f1",
     )
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _needs_no_frozen_model(cls, value: Any) -> Any:
+        if value in TUNED_WITH:
+            raise ValueError(
+                "it needs the frozen model beside the trained one, which groot train does not keep."
+                " For free text, train with optimise.rounds=0, then: groot tune DIR --objective"
+                f" {value} {TUNED_WITH[value]} --out NEW_DIR"
+            )
+        return value
 
 
 class DistilConfig(Section):
