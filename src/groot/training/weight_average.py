@@ -48,9 +48,13 @@ class WeightAverage:
     def update(self, model: nn.Module) -> None:
         """Take in the weights as they are now."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, weight in _trained(model):
-            average = self._weights[name].to(weight.device)
-            self._weights[name] = average.lerp_(weight.detach().to(torch.float32), 1.0 - decay)
+        weights = dict(_trained(model))
+        for name, weight in weights.items():
+            self._weights[name] = self._weights[name].to(weight.device)
+        if weights:
+            averages = [self._weights[name] for name in weights]
+            present = [weight.detach().to(torch.float32) for weight in weights.values()]
+            torch._foreach_lerp_(averages, present, 1.0 - decay)
         self.updates += 1
 
     @contextmanager
