@@ -71,10 +71,14 @@ WANTED = 3  # different slots that a sentence should name
 TOP_K = 10  # tokens that everything draws from, and that every guide re-scores
 GRID = (0.5, 1.0, 2.0, 4.0)
 SCALE = {"cd": 8.0, "rad": 8.0}  # they learn rewards in [0, 1]; the others learn logits
+REWARD_RATE = 1e-3  # of all reward models
+RATES = {"dpo": (2e-4, 1e-3), "grpo": (5e-4,)}  # peak learning rates of tuned models
 WIDENINGS = 5  # doublings or halvings of a weight that is at the edge of its grid
 # ARGS is greedy by definition; drawn from, it differs from PARGS in its reward model alone
 SAMPLED_ARGS = "args_sampled"
-SHOWN = {**ROWS, SAMPLED_ARGS: "ARGS, sampled"}
+ORDER = [*ROWS]
+ORDER.insert(ORDER.index("args") + 1, SAMPLED_ARGS)
+SHOWN = {name: ROWS.get(name, "ARGS, sampled") for name in ORDER}
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,9 @@ class Sizes:
     prompts: int = 700
     candidates: int = 8
     pairs: int = 6
-    passes: int = 4
-    rounds: int = 16
-    dev: int = 150
+    passes: int = 3
+    rounds: int = 12
+    dev: int = 120
     test: int = 200
     samples: int = 4
     diagnosed: int = 100
@@ -116,7 +120,7 @@ SIZES = {
         generator_passes=4,
         prompts=300,
         pairs=4,
-        passes=3,
+        passes=2,
         rounds=4,
         dev=60,
         test=80,
@@ -205,8 +209,8 @@ def main() -> None:
         "command": "python benchmarks/guides.py " + " ".join(sys.argv[1:]),
         "machine": facts,
         "sizes": asdict(sizes),
-        "judges": {name: read_json(at / "results.json") for name, at in judges.items()},
-        "generator": read_json(folder / "results.json"),
+        "judges": {name: read_json(at / "results.json")["fit"] for name, at in judges.items()},
+        "generator": fit_curve(folder / "log.jsonl"),
         "seeds": found,
     }
     write_json(given.out / "guides.json", results)
@@ -230,14 +234,16 @@ def train_judges(out: Path, sentences: Sequence[Example], sizes: Sizes) -> dict[
             rows = [labelled(sentences[place]) for place in places]
             data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         settings = {
-            "data": {"train": str(data), "dev": f"{SENTENCES}:dev", "test": f"{SENTENCES}:test"},
+            "data": {"train": str(data), "dev": f"{SENTENCES}:dev", "test": f"{SENTENCES}:dev"},
             "fit": {"passes": sizes.judge_passes},
             "optimise": {"rounds": 0},
             "distil": {"rounds": 0},
+            "evaluation": {"bootstrap_samples": 100},
             "output": {"report": False},
         }
-        say(f"judge of the {name} reward: {half} sentences")
-        train_run(Config(**settings), out=out / name)
+        if not (out / name / "results.json").is_file():
+            say(f"judge of the {name} reward: {len(places)} sentences")
+            train_run(Config(**settings), out=out / name)
     return folders
 
 
@@ -265,9 +271,21 @@ def train_generator(out: Path, model: str, sizes: Sizes) -> Path:
         "optimise": {"rounds": 0},
         "output": {"report": False},
     }
-    say(f"generator: {sizes.generator_passes} passes")
-    train_run(Config(**settings), out=out)
+    if not (out / "results.json").is_file():
+        say(f"generator: {sizes.generator_passes} passes")
+        train_run(Config(**settings), out=out)
     return out
+
+
+def fit_curve(log: Path) -> list[dict[str, float]]:
+    """Dev perplexity of a token over the passes of a fit; empty where there is no log."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    rows = [json.loads(line) for line in lines]
+    return [
+        {"passes": row["epoch"], "perplexity": row["eval_perplexity"]}
+        for row in rows
+        if row["stage"] == "fit" and "eval_perplexity" in row and row["step"]
+    ]
 
 
 def make_reward(judge: Path) -> Reward:
@@ -282,6 +300,10 @@ def make_reward(judge: Path) -> Reward:
 def one_seed(setting: Setting, seed: int, out: Path) -> dict[str, Any]:
     """Everything for one seed; writes its files and gives what the page tells of it."""
     sizes = setting.sizes
+    done = read_json(out / "seed.json")
+    if done is not None and done["sizes"] == asdict(sizes):
+        say(f"seed {seed}: taken from {out}")
+        return dict(done)
     start = time.process_time()
     generator = load_generator(setting.folder)
     prompts = random.Random(seed).sample(list(setting.prompts), sizes.prompts)
@@ -289,13 +311,15 @@ def one_seed(setting: Setting, seed: int, out: Path) -> dict[str, Any]:
     say(f"seed {seed}: {len(pairs)} preferences")
     models, right = {}, {}
     for kind in KINDS:
-        settings = RewardModelSettings(kind=kind, passes=sizes.passes, seed=seed)
+        settings = RewardModelSettings(
+            kind=kind, passes=sizes.passes, learning_rate=REWARD_RATE, seed=seed
+        )
         at = out / "reward-models" / kind
         results = train_reward_model(pairs, setting.folder, out=at, settings=settings)
         models[kind] = load_reward_model(at / "model")
         right[kind] = results["held_out"]["accuracy"]
         say(f"seed {seed}: {kind} orders {right[kind]:.3f} of the held-out pairs right")
-    tuned = tune(setting, prompts, pairs, seed, out)
+    tuned, rates = tune(setting, prompts, pairs, seed, out)
     # beta 1: the weight of the implicit guide is that of the log-ratio, and 1 is the DPO model
     materials = Materials(generator, models, tuned, beta=1.0, top_k=TOP_K, n_candidates=TOP_K)
     say(f"seed {seed}: trained, {time.process_time() - start:.0f} CPU seconds so far")
@@ -326,7 +350,16 @@ def one_seed(setting: Setting, seed: int, out: Path) -> dict[str, Any]:
     write_report(out)
     seconds = time.process_time() - start
     say(f"seed {seed}: {seconds:.0f} CPU seconds")
-    return {"seed": seed, "cpu_seconds": seconds, "pairs": len(pairs), "right": right}
+    summary = {
+        "seed": seed,
+        "sizes": asdict(sizes),
+        "cpu_seconds": seconds,
+        "pairs": len(pairs),
+        "right": right,
+        "rates": rates,
+    }
+    write_json(out / "seed.json", summary)
+    return summary
 
 
 def preferences(
@@ -360,16 +393,42 @@ def tune(
     pairs: Sequence[Preference],
     seed: int,
     out: Path,
-) -> dict[str, Generator]:
-    """The generator tuned with DPO, and with GRPO."""
+) -> tuple[dict[str, Generator], dict[str, dict[str, float]]]:
+    """The generators tuned with DPO and with GRPO, at the rate that dev prompts like best.
+
+    Returns:
+        the generators, and the mean training reward on dev of each rate that was tried.
+    """
     sizes = setting.sizes
-    dpo = TuneSettings(passes=sizes.passes, learning_rate=DPO_RATE, seed=seed)
-    tune_text(setting.folder, out=out / "dpo", settings=dpo, preferences=pairs)
-    grpo = TuneSettings("grpo", passes=1, rounds=sizes.rounds, learning_rate=GRPO_RATE, seed=seed)
-    tune_text(
-        setting.folder, out=out / "grpo", settings=grpo, examples=prompts, reward=setting.training
-    )
-    return {name: load_generator(out / name) for name in ("dpo", "grpo")}
+    tuned: dict[str, Generator] = {}
+    tried: dict[str, dict[str, float]] = {}
+    for name, rates in RATES.items():
+        found = {}
+        for rate in rates:
+            at = out / f"{name}-{rate:g}"
+            settings = TuneSettings(name, learning_rate=rate, seed=seed)
+            if name == "dpo":
+                settings = replace(settings, passes=sizes.passes)
+                tune_text(setting.folder, out=at, settings=settings, preferences=pairs)
+            else:
+                settings = replace(settings, passes=1, rounds=sizes.rounds)
+                tune_text(
+                    setting.folder,
+                    out=at,
+                    settings=settings,
+                    examples=prompts,
+                    reward=setting.training,
+                )
+            found[rate] = load_generator(at)
+        tried[name] = {
+            f"{rate:g}": mean_reward_of(
+                Entry(one, top_k=TOP_K), setting.dev, setting.training, seed=seed
+            )
+            for rate, one in found.items()
+        }
+        tuned[name] = found[best_of(tried[name])]
+        say(f"seed {seed}: {name}, training reward by learning rate {tried[name]}")
+    return tuned, tried
 
 
 # DeAL is slow, so its weight stays; best-of-n, MBR and the others have none.
@@ -438,10 +497,6 @@ def read_json(path: Path) -> Any:
 def say(text: str) -> None:
     """Progress, beside the answer."""
     print(text, file=sys.stderr, flush=True)
-
-
-DPO_RATE = 5e-4
-GRPO_RATE = 5e-4
 
 
 if __name__ == "__main__":

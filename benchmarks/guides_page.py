@@ -223,6 +223,7 @@ def page_text(results: Mapping[str, Any], picture: str | None) -> str:
         "### What was chosen and learnt",
         "Held-out pairs are of the training reward, of prompts that were not learnt from. Weights"
         " are chosen on dev prompts by the training reward; the grid is the one that was tried.",
+        before_line(results),
         learnt_table(results),
         weights_table(results),
         "### What prefixes tell",
@@ -294,6 +295,21 @@ def claim_title(name: str, titles: Mapping[str, str]) -> str:
     return f"{titles[better]} > {of_share}{titles[bare]}"
 
 
+def before_line(results: Mapping[str, Any]) -> str:
+    """How good the judges and the generator are."""
+    judges = results["judges"]
+    told = (
+        f"F1 on dev sentences of the judge of the training reward {judges['training']['f1']:.3f},"
+        f" of the gold reward {judges['gold']['f1']:.3f}."
+    )
+    curve = results["generator"]
+    if curve:
+        points = ", ".join(f"{one['perplexity']:.1f}" for one in curve)
+        told += f" Dev perplexity of the generator, evenly over {curve[-1]['passes']:.0f} passes:"
+        told += f" {points}."
+    return told
+
+
 def learnt_table(results: Mapping[str, Any]) -> str:
     """How well each kind of reward model orders held-out pairs."""
     seeds = results["seeds"]
@@ -307,6 +323,10 @@ def learnt_table(results: Mapping[str, Any]) -> str:
     ]
     pairs = ", ".join(str(one["pairs"]) for one in seeds)
     told = f"Preferences of the seeds: {pairs}."
+    for name in ("dpo", "grpo"):
+        rates = [max(one["rates"][name].items(), key=lambda item: item[1]) for one in seeds]
+        chosen_rates = ", ".join(f"{rate} ({value:.3f})" for rate, value in rates)
+        told += f" {results['titles'][name]} at rate {chosen_rates}, training reward on dev."
     return f"{table(['reward model', 'held-out pairs right', 'seeds'], lines)}\n\n{told}"
 
 
