@@ -19,8 +19,18 @@ from groot.errors import ConfigError, ModelError
 from groot.generator import Generator
 from groot.models.alternatives import position_limit
 from groot.models.loading import load_model, read_json, save_model
-from groot.models.retokenising import Retokenising, has_same_tokens
-from groot.models.reward_model import RewardModel, load_reward_model
+from groot.models.retokenising import Retokenising
+from groot.models.reward_compositions import RewardEnsemble
+from groot.models.reward_folders import (
+    AnyRewardModel,
+    ReadyRewardModel,
+    in_ids_of,
+    open_reward_model,
+    original_of,
+    reads_text,
+    save_reward_model,
+)
+from groot.models.reward_model import RewardModel
 from groot.models.text_model import TextModel
 from groot.rewards.compose import Reward
 from groot.search.guides import GUIDES
@@ -41,7 +51,7 @@ def make_guide(
     name: str,
     generator: Generator,
     *,
-    reward_model: RewardModel | None = None,
+    reward_model: AnyRewardModel | None = None,
     tuned: TextModel | None = None,
     reference: TextModel | None = None,
     reward: Reward | None = None,
@@ -51,7 +61,8 @@ def make_guide(
 
     Args:
         generator: what it steers.
-        reward_model: what most guides need, with the generator's tokenizer or another (slower).
+        reward_model: what most guides need, with the generator's tokenizer or another (slower); a
+            sequence classifier, or an ensemble.
         tuned: what `implicit` needs; reference is the generator where it is None.
         reward: of a text against another, what `mbr` maximises.
         settings: of the guide; see its class.
@@ -78,7 +89,7 @@ def make_guide(
         return made(judge, **settings)
     if name == "implicit":
         if tuned is None:
-            raise ConfigError("guide 'implicit' needs a tuned model.")
+            raise ConfigError("guide 'implicit' needs a tuned model: --tuned DIR.")
         return made(tuned, reference, **settings)
     if name == "mbr":
         if reward is None:
@@ -89,18 +100,18 @@ def make_guide(
     )
 
 
-def read_by(reward_model: RewardModel, generator: Generator) -> RewardModel | Retokenising:
+def read_by(reward_model: AnyRewardModel, generator: Generator) -> ReadyRewardModel:
     """The reward model in the ids of a generator: as it is, or by way of the text.
 
     With another tokenizer every candidate is read anew as text, at each step, from its beginning.
     """
-    if has_same_tokens(reward_model, generator.prompts):
-        return reward_model
-    logger.warning(
-        "the reward model has other tokens than the generator: it reads every candidate anew as"
-        " text, which is much slower than a reward model trained on a copy of the generator"
-    )
-    return Retokenising(reward_model, generator.prompts)
+    ready = in_ids_of(reward_model, generator.prompts)
+    if reads_text(ready):
+        logger.warning(
+            "the reward model has other tokens than the generator: it reads every candidate anew"
+            " as text, which is much slower than a reward model trained on a copy of the generator"
+        )
+    return ready
 
 
 def save_guide(guide: Guide | Chooser, folder: str | Path) -> None:
@@ -128,10 +139,9 @@ def _describe(guide: Guide | Chooser, folder: Path) -> dict[str, Any]:
     if guide.name in OF_REWARD_MODEL:
         model = parts.get("heuristic") or parts.get("reward") or parts.get("model")
         model = getattr(model, "__self__", model)  # of deal and best_of_n, the method `rewards`
-        model = model.model if isinstance(model, Retokenising) else model
-        if not isinstance(model, RewardModel):
+        if not isinstance(model, (RewardModel, Retokenising, RewardEnsemble)):
             raise _unsaved(guide, "its reward is not that of a reward model")
-        model.save(folder / REWARD_MODEL)
+        save_reward_model(original_of(model), folder / REWARD_MODEL)
         return {**held, "models": [REWARD_MODEL]}
     if guide.name == "implicit":
         models = {TUNED: parts["tuned"], REFERENCE: parts["reference"]}
@@ -185,7 +195,7 @@ def load_guide(folder: str | Path, generator: Generator) -> Guide | Chooser:
     return make_guide(
         name,
         generator,
-        reward_model=load_reward_model(folder / REWARD_MODEL) if REWARD_MODEL in models else None,
+        reward_model=open_reward_model(folder / REWARD_MODEL) if REWARD_MODEL in models else None,
         tuned=load_model(folder / TUNED) if TUNED in models else None,
         reference=load_model(folder / REFERENCE) if REFERENCE in models else None,
         reward=generator.reward(saved["reward"]) if "reward" in saved else None,

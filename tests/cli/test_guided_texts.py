@@ -64,6 +64,31 @@ def test_greedy_guides_and_choosers(name, top_k, groot, folders, tmp_path):
     assert [len(line["candidates"]) for line in read(tmp_path / "out")] == [top_k] * 3
 
 
+def test_several_reward_models_with_other_tokens_in_one_saved_guide(
+    groot, folders, make_encoder_folder, tmp_path, caplog
+):
+    make_encoder_folder("bert", tmp_path / "judge", num_labels=1)
+    words = ("--guide", "args", "--reward-model", folders / "whole", "--ensemble", "worst")
+    words += ("--reward-model", tmp_path / "judge", "--transform", "log_sigmoid")
+    told = predict(groot, folders, tmp_path / "one", *words, "--save-guide", tmp_path / "guide")
+    assert told.code == 0, told.err
+    assert "other tokens than the generator" in caplog.text
+    saved = json.loads((tmp_path / "guide" / "guide.json").read_text())
+    assert saved["settings"]["transform"] == "log_sigmoid"
+    held = json.loads((tmp_path / "guide" / "reward_model" / "groot.json").read_text())
+    assert (held["how"], held["models"]) == ("worst", 2)
+    again = predict(groot, folders, tmp_path / "two", "--guide", tmp_path / "guide")
+    assert again.code == 0, again.err
+    assert read(tmp_path / "two") == read(tmp_path / "one")
+
+
+def test_the_implicit_guide_takes_a_tuned_generator(groot, folders, tmp_path):
+    words = ("--guide", "implicit", "--tuned", folders / "generator")
+    told = predict(groot, folders, tmp_path / "out", *words)
+    assert told.code == 0, told.err
+    assert len(read(tmp_path / "out")) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -72,6 +97,9 @@ def test_greedy_guides_and_choosers(name, top_k, groot, folders, tmp_path):
         (("--guide", "args", "--reward-model", "{partial}"), "of kind sequence"),
         (("--reward-model", "{partial}"), "belong to --guide"),
         (("--guide", "grammar"), "made of a function"),
+        (("--ensemble", "mean"), "belong to --guide"),
+        (("--guide", "pargs", "--reward-model", "{partial}", "--ensemble", "mean"), "two or more"),
+        (("--guide", "implicit"), "--tuned DIR"),
     ],
 )
 def test_mistakes(words, said, groot, folders, tmp_path):

@@ -48,6 +48,18 @@ def test_compare_guides_prints_the_table_and_writes_the_report(groot, folders, t
     assert json.loads(again.out)["rows"] == stored["rows"]
 
 
+def test_ensembles_and_transforms_are_options(groot, folders):
+    two = ("--reward-model", folders / "partial") * 2
+    asked = words(folders, *two, "--guides", "pargs", "--samples", 1, "--json")
+    found = groot("compare-guides", *asked)
+    assert found.code == 2
+    assert "combine them: --ensemble mean" in found.err
+    found = groot("compare-guides", *asked, "--ensemble", "worst", "--transform", "log_sigmoid")
+    assert found.code == 0, found.err
+    settings = json.loads(found.out)["settings"]["pargs"]
+    assert (settings["ensemble"], settings["transform"]) == ("worst", "log_sigmoid")
+
+
 def test_weights_are_chosen_on_prompts_of_their_own(groot, folders):
     found = groot(
         "compare-guides",

@@ -9,9 +9,11 @@ from typing import Any
 
 from groot.errors import ConfigError
 from groot.generator import Generator, Method
-from groot.models.reward_model import load_reward_model
+from groot.models.reward_compositions import How
 from groot.saved_guides import holds_guide, load_guide, make_guide, save_guide
 from groot.search.guides import Chooser, Guide
+from groot.search.guides.rewarded import Transform
+from groot.training.open_guides import open_generator, open_reward_models
 from groot.types import Candidate, Example
 
 
@@ -21,19 +23,27 @@ class GuideChoice:
 
     Args:
         name: of a guide, or the folder of a saved one.
-        reward_model: its folder.
+        reward_models: their folders; several of one kind make an ensemble.
         reward: what mbr maximises.
         weight: nats per unit of reward; None is the guide's own.
         seed: of what is drawn.
         save_to: folder for the guide with its models and settings.
+        ensemble: how several reward models are made into one.
+        penalty: of an ensemble that counts its uncertainty.
+        transform: of rewards.
+        tuned: folder of the generator tuned with DPO, for the implicit guide.
     """
 
     name: str
-    reward_model: Path | None = None
+    reward_models: Sequence[Path] = ()
     reward: Sequence[str] | None = None
     weight: float | None = None
     seed: int = 0
     save_to: Path | None = None
+    ensemble: How | None = None
+    penalty: float = 0.5
+    transform: Transform = "none"
+    tuned: Path | None = None
 
 
 def open_guide(choice: GuideChoice, generator: Generator) -> Guide | Chooser:
@@ -43,18 +53,28 @@ def open_guide(choice: GuideChoice, generator: Generator) -> Guide | Chooser:
         ConfigError: if something is missing, or settings are given for a guide that has its own.
     """
     if holds_guide(choice.name):
-        if choice.reward_model is not None or choice.weight is not None:
+        own = (choice.weight, choice.ensemble, choice.tuned)
+        if choice.reward_models or choice.transform != "none" or own != (None, None, None):
             raise ConfigError(
                 f"--guide {choice.name} is a saved guide with a reward model and a weight of its"
-                " own. Name a guide instead, or leave out --reward-model and --weight."
+                " own. Name a guide instead, or leave out --reward-model, --weight and the like."
             )
         return load_guide(choice.name, generator)
     settings: dict[str, Any] = {} if choice.weight is None else {"weight": choice.weight}
-    folder = choice.reward_model
+    if choice.transform != "none":
+        settings["transform"] = choice.transform
+    models, _ = open_reward_models(
+        choice.reward_models, ensemble=choice.ensemble, penalty=choice.penalty
+    )
+    if len(models) > 1:
+        raise ConfigError(
+            f"reward models of kinds {', '.join(models)}: a guide has one. Name those of one kind."
+        )
     return make_guide(
         choice.name,
         generator,
-        reward_model=None if folder is None else load_reward_model(folder),
+        reward_model=next(iter(models.values()), None),
+        tuned=None if choice.tuned is None else open_generator(choice.tuned).model,
         reward=generator.reward(choice.reward) if choice.name == "mbr" else None,
         **settings,
     )

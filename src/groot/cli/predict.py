@@ -9,6 +9,7 @@ import typer
 
 from groot.cli.console import answer_json, say
 from groot.cli.continued_file import STANDARD
+from groot.cli.guide_options import EnsembleOption, PenaltyOption, TransformOption
 from groot.errors import ConfigError, DataError
 
 INTERRUPTED = 130  # exit code
@@ -72,13 +73,24 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME|DIR",
-            help="steer a generator of free text: args, pargs, cd, rad, farma, deal, best_of_n,"
-            " mbr; or the folder of a saved guide",
+            help="steer a generator of free text: args, pargs, cd, rad, farma, implicit, deal,"
+            " best_of_n, mbr; or the folder of a saved guide",
         ),
     ] = None,
     reward_model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="of the guide: a folder that groot reward-model wrote, or a sequence classifier;"
+            " several of one kind with --ensemble",
+        ),
+    ] = None,
+    ensemble: EnsembleOption = None,
+    penalty: PenaltyOption = 0.5,
+    transform: TransformOption = "none",
+    tuned: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="of the guide; groot reward-model wrote it"),
+        typer.Option(metavar="DIR", help="of the implicit guide: the generator tuned with dpo"),
     ] = None,
     weight: Annotated[
         float | None,
@@ -115,6 +127,8 @@ def predict(
     groot predict runs/first --in texts.jsonl --out labelled.jsonl --top-k 5
     echo '"play nina simone"' | groot predict runs/first --in -
     groot predict runs/text --in prompts.jsonl --guide pargs --reward-model runs/partial
+    groot predict runs/text --in prompts.jsonl --guide pargs --ensemble worst \\
+        --reward-model runs/partial-1 --reward-model runs/partial-2
     """
     from groot.cli.guided_texts import GuideChoice
     from groot.cli.predict_file import PredictedFile, dropped_line, predict_file, speed_line
@@ -122,11 +136,26 @@ def predict(
 
     if json and out == STANDARD:
         raise ConfigError("--json needs --out FILE: standard output holds the predictions.")
-    if guide is None and (reward_model or save_guide or weight is not None):
-        raise ConfigError("--reward-model, --weight and --save-guide belong to --guide NAME.")
+    of_guide = (reward_model, save_guide, ensemble, tuned, weight is not None)
+    if guide is None and (any(of_guide) or transform != "none"):
+        raise ConfigError(
+            "--reward-model, --ensemble, --transform, --tuned, --weight and --save-guide belong to"
+            " --guide NAME."
+        )
     choice = None
     if guide is not None:
-        choice = GuideChoice(guide, reward_model, reward or None, weight, seed, save_guide)
+        choice = GuideChoice(
+            guide,
+            tuple(reward_model or ()),
+            reward or None,
+            weight,
+            seed,
+            save_guide,
+            ensemble=ensemble,
+            penalty=penalty,
+            transform=transform,
+            tuned=tuned,
+        )
     done = PredictedFile()
     try:
         with watcher() as events:
