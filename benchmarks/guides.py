@@ -102,10 +102,10 @@ class Sizes:
     sentences: int | None = None
     judge_passes: int = 6
     generator_passes: int = 8
-    prompts: int = 700
-    candidates: int = 8
-    pairs: int = 6
-    passes: int = 3
+    prompts: int = 2000  # many, with few pairs each: early prefixes are soon learnt by heart
+    candidates: int = 6
+    pairs: int = 3
+    passes: int = 2
     rounds: int = 12
     dev: int = 120
     test: int = 200
@@ -118,8 +118,7 @@ SIZES = {
     "quick": Sizes(
         judge_passes=4,
         generator_passes=4,
-        prompts=300,
-        pairs=4,
+        prompts=600,
         passes=2,
         rounds=4,
         dev=60,
