@@ -102,15 +102,15 @@ class Sizes:
     sentences: int | None = None
     judge_passes: int = 6
     generator_passes: int = 8
-    prompts: int = 2000  # many, with few pairs each: early prefixes are soon learnt by heart
+    prompts: int = 1200  # many, with few pairs each: early prefixes are soon learnt by heart
     candidates: int = 6
     pairs: int = 3
     passes: int = 2
-    rounds: int = 12
-    dev: int = 120
+    rounds: int = 8
+    dev: int = 100
     test: int = 200
-    samples: int = 4
-    diagnosed: int = 100
+    samples: int = 3
+    diagnosed: int = 60
 
 
 SIZES = {
