@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from groot.errors import ModelError
+from groot.errors import ConfigError, ModelError
 from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, read_calibration
 from groot.labels import FORMATS, LabelFormat, SentinelTags
 from groot.labels.windows import Window, merge, windows
@@ -23,8 +23,10 @@ from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
 from groot.rewards import Reward, parse_rewards
 from groot.search.choose import choose_all
+from groot.search.guides.guide import Guide
 from groot.search.label_search import Found, label_search
 from groot.search.marginals import Item, Marginals, joined, marginals
+from groot.search.steered_search import steered_search
 from groot.types import Candidate, Example, Gold, Span
 
 SETTINGS_FILE = "groot.json"
@@ -137,6 +139,7 @@ class Labeler:
         top_k: int = 1,
         choose: Literal["top", "mbr"] = "top",
         reward: Sequence[str] | None = None,
+        guide: Guide | None = None,
         probability_candidates: int = 16,
         calibrated: bool | None = None,
         batch_size: int = 64,
@@ -148,6 +151,7 @@ class Labeler:
             top_k: candidates per text, best first.
             choose: "top" orders by log_p; "mbr" by expected reward among at least 16 candidates.
             reward: what "mbr" maximises; None is what the labeler was optimised for.
+            guide: steers the search; see `predict`.
             probability_candidates: see `predict`; 0 is fastest.
             calibrated: see `predict`.
             batch_size: texts searched together.
@@ -162,6 +166,7 @@ class Labeler:
             top_k=top_k,
             choose=choose,
             reward=reward,
+            guide=guide,
             probability_candidates=probability_candidates,
             calibrated=calibrated,
             batch_size=batch_size,
@@ -175,6 +180,8 @@ class Labeler:
         choose: Literal["top", "mbr"] = "top",
         reward: Sequence[str] | None = None,
         mbr_candidates: int = 16,
+        guide: Guide | None = None,
+        guide_width: int = 4,
         probability_candidates: int = 16,
         calibrated: bool | None = None,
         batch_size: int = 64,
@@ -186,6 +193,8 @@ class Labeler:
             choose=choose,
             reward=reward,
             mbr_candidates=mbr_candidates,
+            guide=guide,
+            guide_width=guide_width,
             probability_candidates=probability_candidates,
             calibrated=calibrated,
             batch_size=batch_size,
@@ -200,6 +209,8 @@ class Labeler:
         choose: Literal["top", "mbr"] = "top",
         reward: Sequence[str] | None = None,
         mbr_candidates: int = 16,
+        guide: Guide | None = None,
+        guide_width: int = 4,
         probability_candidates: int = 16,
         calibrated: bool | None = None,
         batch_size: int = 64,
@@ -212,6 +223,10 @@ class Labeler:
             choose: "top" orders by log_p; "mbr" by expected reward.
             reward: what "mbr" maximises; None is what the labeler was optimised for.
             mbr_candidates: "mbr" chooses among at least so many.
+            guide: of a reward model of this labeler's targets; candidates are then searched and
+                ordered by log_p and its rewards, see `steered_search`. Probabilities stay the
+                labeler's own.
+            guide_width: prefixes that a guided search keeps, top_k at least; 1 is greedy.
             probability_candidates: at least so many are searched for the probabilities, without
                 proof that they are the likeliest. 0 searches no more than the others ask for; of a
                 single candidate no probability of a span can be told, and it is None.
@@ -221,7 +236,10 @@ class Labeler:
 
         Raises:
             ModelError: calibrated=True, and the labeler has no calibration.
+            ConfigError: for a guide that does not steer labels, or one together with "mbr".
         """
+        if guide is not None and choose != "top":
+            raise ConfigError(f"a guide and choose={choose!r} each choose by themselves; give one.")
         if calibrated and self.calibration is None:
             raise ModelError(
                 "the labeler has no calibration. Make one with groot calibrate, or take the model's"
@@ -229,7 +247,8 @@ class Labeler:
             )
         mapped = None if calibrated is False else self.calibration
         k = top_k if choose == "top" else max(top_k, mbr_candidates)
-        searched = self._search(examples, k=k, batch_size=batch_size)
+        width = None if guide is None else max(guide_width, k)
+        searched = self._search(examples, k=k, width=width, guide=guide, batch_size=batch_size)
         chosen = [
             self._candidates(example, cut, found, k)
             for example, (cut, found) in zip(examples, searched, strict=True)
@@ -244,6 +263,11 @@ class Labeler:
                 max_width=0,
                 batch_size=batch_size,
             )
+            if guide is not None:
+                best = (
+                    self._candidates(one, *of, 1) for one, of in zip(examples, wider, strict=True)
+                )
+                likeliest = [(some[0].output or ()) if some else () for some in best]
             searched = [
                 (cut, list(map(_both, found, more)))
                 for (cut, found), (_, more) in zip(searched, wider, strict=True)
@@ -293,23 +317,37 @@ class Labeler:
         k: int,
         width: int | None = None,
         max_width: int = 256,
+        guide: Guide | None = None,
         batch_size: int = 64,
     ) -> list[tuple[list[Window], list[Found]]]:
         """The windows of each example with what was found in each."""
         cuts = [self.windows(example) for example in examples]
         flat = [window.example for cut in cuts for window in cut]
-        found = iter(
-            label_search(
+        inputs = [self.codec.input_ids(piece) for piece in flat]
+        slots = [self.form.slots(piece) for piece in flat]
+        if guide is not None:
+            every = steered_search(
                 self.model,
                 self.codec,
-                [self.codec.input_ids(piece) for piece in flat],
-                [self.form.slots(piece) for piece in flat],
+                inputs,
+                slots,
+                guide=guide,
+                k=k,
+                width=width or k,
+                batch_size=batch_size,
+            )
+        else:
+            every = label_search(
+                self.model,
+                self.codec,
+                inputs,
+                slots,
                 k=k,
                 width=width,
                 max_width=max_width,
                 batch_size=batch_size,
             )
-        )
+        found = iter(every)
         return [(cut, [next(found) for _ in cut]) for cut in cuts]
 
     def _marginals(self, example: Example, cut: list[Window], found: list[Found]) -> Marginals:
@@ -338,8 +376,9 @@ class Labeler:
                 for path, log_p in zip(found[0].paths, found[0].log_p, strict=True)
             ]
         seen: dict[Gold, Candidate] = {}
-        for ranks, log_p in best_sums([one.log_p for one in found], k):
+        for ranks, _ in best_sums([one.scores or one.log_p for one in found], k):
             paths = [one.paths[rank] for one, rank in zip(found, ranks, strict=True)]
+            log_p = sum(one.log_p[rank] for one, rank in zip(found, ranks, strict=True))
             outputs: list[tuple[Span, ...]] = []
             for window, path in zip(cut, paths, strict=True):
                 spans = self.form.output(window.example, path)
@@ -531,7 +570,7 @@ def _both(one: Found, other: Found) -> Found:
     log_p |= dict(zip(one.paths, one.log_p, strict=True))
     best = sorted(log_p.items(), key=lambda pair: -pair[1])
     paths, values = zip(*best, strict=True) if best else ((), ())
-    return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values))
+    return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
 
 
 def _moved(example: Example, window: Window, output: Gold | None) -> tuple[Span, ...]:

@@ -25,12 +25,14 @@ class Found:
         log_p: of each, in nats.
         exact: True where these are proven to be the top k.
         width: number of prefixes that were kept.
+        scores: what puts them in order where a guide does, best first; None where log_p does.
     """
 
     paths: tuple[tuple[str, ...], ...]
     log_p: tuple[float, ...]
     exact: bool
     width: int
+    scores: tuple[float, ...] | None = None
 
 
 def is_proven(log_p: Sequence[float], k: int, lost: float) -> bool:
