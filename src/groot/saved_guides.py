@@ -17,8 +17,10 @@ from typing import Any
 
 from groot.errors import ConfigError, ModelError
 from groot.generator import Generator
+from groot.labeler import Labeler
 from groot.models.alternatives import position_limit
 from groot.models.loading import load_model, read_json, save_model
+from groot.models.prompts import Prompts
 from groot.models.retokenising import Retokenising
 from groot.models.reward_compositions import RewardEnsemble
 from groot.models.reward_folders import (
@@ -45,11 +47,12 @@ REWARD_MODEL, TUNED, REFERENCE = "reward_model", "tuned", "reference"
 
 # Guides that are made of a reward model; `deal` and `best_of_n` ask it for whole texts.
 OF_REWARD_MODEL = ("args", "pargs", "cd", "rad", "farma", "deal", "best_of_n")
+OF_LABELS = OF_REWARD_MODEL[:5]  # what also steers a labeler
 
 
 def make_guide(
     name: str,
-    generator: Generator,
+    generator: Generator | Labeler,
     *,
     reward_model: AnyRewardModel | None = None,
     tuned: TextModel | None = None,
@@ -57,10 +60,10 @@ def make_guide(
     reward: Reward | None = None,
     **settings: Any,
 ) -> Guide | Chooser:
-    """The guide of a name in `GUIDES`, for a generator.
+    """The guide of a name in `GUIDES`, for a generator or a labeler.
 
     Args:
-        generator: what it steers.
+        generator: what it steers; a labeler takes the guides of a reward model of its own tokens.
         reward_model: what most guides need, with the generator's tokenizer or another (slower); a
             sequence classifier, or an ensemble.
         tuned: what `implicit` needs; reference is the generator where it is None.
@@ -70,6 +73,7 @@ def make_guide(
     Raises:
         ConfigError: if something is missing, a setting does not exist, or the reward model is of
             another kind.
+        ModelError: if a labeler's reward model has other tokens than the labeler.
     """
     made: Any = GUIDES[name]
     given_here = {"model", "tuned", "reference", "reward", "max_length"}
@@ -77,9 +81,16 @@ def make_guide(
     unknown = sorted(set(settings) - known)
     if unknown:
         raise ConfigError(f"guide {name!r} has no setting {', '.join(unknown)}.")
+    if isinstance(generator, Labeler) and name not in OF_LABELS:
+        raise ConfigError(
+            f"guide {name!r} does not steer labels; these do: {', '.join(OF_LABELS)}. To choose"
+            " among a labeler's candidates by expected reward: --choose mbr."
+        )
     if name in OF_REWARD_MODEL:
         if reward_model is None:
             raise ConfigError(f"guide {name!r} needs a reward model: --reward-model DIR.")
+        if isinstance(generator, Labeler):
+            return made(_read_labels(reward_model, generator), **settings)
         judge = read_by(reward_model, generator)
         if name == "best_of_n":
             return made(judge.rewards, **settings)
@@ -87,6 +98,7 @@ def make_guide(
             limit = position_limit(generator.model)
             return made(generator.model, judge.rewards, max_length=limit, **settings)
         return made(judge, **settings)
+    assert isinstance(generator, Generator)  # labelers have left above
     if name == "implicit":
         if tuned is None:
             raise ConfigError("guide 'implicit' needs a tuned model: --tuned DIR.")
@@ -110,6 +122,18 @@ def read_by(reward_model: AnyRewardModel, generator: Generator) -> ReadyRewardMo
         logger.warning(
             "the reward model has other tokens than the generator: it reads every candidate anew"
             " as text, which is much slower than a reward model trained on a copy of the generator"
+        )
+    return ready
+
+
+def _read_labels(reward_model: AnyRewardModel, labeler: Labeler) -> ReadyRewardModel:
+    """The reward model, which has to read a labeler's own tokens: labels are no text."""
+    model = labeler.model
+    ready = in_ids_of(reward_model, Prompts(model.tokenizer, is_causal=model.is_causal))
+    if reads_text(ready):
+        raise ModelError(
+            "the reward model has other tokens than the labeler. Train it on a copy of the labeler:"
+            " groot reward-model CANDIDATES --model LABELER_DIR"
         )
     return ready
 
@@ -163,12 +187,12 @@ def holds_guide(folder: str | Path) -> bool:
     return (Path(folder) / GUIDE_FILE).is_file()
 
 
-def load_guide(folder: str | Path, generator: Generator) -> Guide | Chooser:
-    """The guide in a folder, for a generator.
+def load_guide(folder: str | Path, generator: Generator | Labeler) -> Guide | Chooser:
+    """The guide in a folder, for a generator or a labeler.
 
     Raises:
         ModelError: if there is none, or it is damaged.
-        ConfigError: if it does not fit the generator.
+        ConfigError: if it does not fit what it should steer.
     """
     folder = Path(folder)
     if not holds_guide(folder):

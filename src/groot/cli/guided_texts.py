@@ -1,4 +1,4 @@
-"""Texts of a generator that a guide steers, for groot predict."""
+"""Texts of a generator, or labels, that a guide steers, for groot predict."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 from groot.errors import ConfigError
 from groot.generator import Generator, Method
+from groot.labeler import Labeler
 from groot.models.reward_compositions import How
 from groot.saved_guides import holds_guide, load_guide, make_guide, save_guide
 from groot.search.guides import Chooser, Guide
 from groot.search.guides.rewarded import Transform
+from groot.search.steered_search import check_steers_labels
 from groot.training.open_guides import open_generator, open_reward_models
 from groot.types import Candidate, Example
 
@@ -46,7 +48,7 @@ class GuideChoice:
     tuned: Path | None = None
 
 
-def open_guide(choice: GuideChoice, generator: Generator) -> Guide | Chooser:
+def open_guide(choice: GuideChoice, generator: Generator | Labeler) -> Guide | Chooser:
     """The guide that was asked for.
 
     Raises:
@@ -78,6 +80,20 @@ def open_guide(choice: GuideChoice, generator: Generator) -> Guide | Chooser:
         reward=generator.reward(choice.reward) if choice.name == "mbr" else None,
         **settings,
     )
+
+
+def guide_of_labels(choice: GuideChoice, labeler: Labeler) -> Guide:
+    """The guide of a labeler that was asked for; saved where that was asked for, too.
+
+    Raises:
+        ConfigError: if it does not steer labels.
+    """
+    guide = open_guide(choice, labeler)
+    check_steers_labels(guide)
+    assert isinstance(guide, Guide)
+    if choice.save_to is not None:
+        save_guide(guide, choice.save_to)
+    return guide
 
 
 def guided_texts(

@@ -73,8 +73,8 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME|DIR",
-            help="steer a generator of free text: args, pargs, cd, rad, farma, implicit, deal,"
-            " best_of_n, mbr; or the folder of a saved guide",
+            help="steer labels: args, pargs, cd, rad, farma; or a generator of free text, also:"
+            " implicit, deal, best_of_n, mbr; or the folder of a saved guide",
         ),
     ] = None,
     reward_model: Annotated[
@@ -126,6 +126,7 @@ def predict(
     Examples:
     groot predict runs/first --in texts.jsonl --out labelled.jsonl --top-k 5
     echo '"play nina simone"' | groot predict runs/first --in -
+    groot predict runs/first --in texts.jsonl --guide pargs --reward-model runs/first-reward
     groot predict runs/text --in prompts.jsonl --guide pargs --reward-model runs/partial
     groot predict runs/text --in prompts.jsonl --guide pargs --ensemble worst \\
         --reward-model runs/partial-1 --reward-model runs/partial-2

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Literal, cast
 import torch
 
 from groot.cli.continued_file import STANDARD, ContinuedFile
-from groot.cli.guided_texts import GuideChoice, guided_texts
+from groot.cli.guided_texts import GuideChoice, guide_of_labels, guided_texts
 from groot.data.jsonl import parse_json
 from groot.data.lines import number_lines, open_binary
 from groot.data.result import Problem, RowError
@@ -144,7 +144,7 @@ def predict_file(
         candidates: searched per text for probabilities, and for "mbr".
         calibrated: as in `Labeler.predict`.
         thresholds: a file of `groot threshold`: spans below their label's threshold are dropped.
-        guide: steers a generator of free text.
+        guide: steers the search, or the generator of free text.
         batch_size: texts searched together.
         dtype: arithmetic of the model.
         is_plain_text: a line is a text, not JSON.
@@ -179,8 +179,14 @@ def predict_file(
             limits = read_matching(thresholds, asked)
         elif not isinstance(model, Labeler) and (calibrated or thresholds is not None):
             raise ConfigError("calibration and thresholds are of labels; this model writes texts.")
+        steers = None
         if isinstance(model, Labeler) and guide is not None:
-            raise ConfigError("a guide steers a generator of free text; this folder has a labeler.")
+            if choose == "mbr" or thresholds is not None:
+                raise ConfigError(
+                    "--guide chooses by itself: leave out --choose mbr, and --thresholds, which"
+                    " hold for unguided labels."
+                )
+            steers = guide_of_labels(guide, model)
         guided = None
         if not isinstance(model, Labeler) and guide is not None:
             guided = guided_texts(guide, model, top_k=top_k, batch_size=batch_size)
@@ -194,6 +200,7 @@ def predict_file(
                     choose=choose,
                     reward=reward,
                     mbr_candidates=candidates,
+                    guide=steers,
                     probability_candidates=candidates,
                     calibrated=calibrated,
                     batch_size=batch_size,

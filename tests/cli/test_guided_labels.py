@@ -1,0 +1,80 @@
+"""groot predict --guide on a labeler: a guide by name or from its folder, and what is refused."""
+
+import json
+
+import pytest
+import torch
+
+from groot.config import load_config
+from groot.data.sample import read_sample
+from groot.models.embedded_text import make_text_model
+from groot.models.reward_model import RewardModel
+from groot.training.start import make_labeler
+
+TEXTS = ["play nina simone in paris", "book a table in may", ""]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    at = tmp_path_factory.mktemp("guided")
+    small = ["model.width=32", "model.feed_forward=32", "model.vocabulary_size=300"]
+    labeler = make_labeler(load_config(settings=small), read_sample("train").examples[:60])
+    with torch.no_grad():  # untrained, it finds all labels alike
+        table = labeler.model.model.get_input_embeddings().weight
+        table += torch.randn(table.shape, generator=torch.Generator().manual_seed(1))
+    labeler.save(at / "labeler")
+    RewardModel(labeler.model, "partial").save(at / "partial")
+    other = make_text_model(["other words"], shape="encoder-decoder", vocabulary_size=280)
+    RewardModel(other, "partial").save(at / "other")
+    (at / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in TEXTS))
+    return at
+
+
+def predict(groot, folders, out, *more):
+    return groot(
+        "predict", folders / "labeler", "--in", folders / "texts.jsonl", "--out", out, *more
+    )
+
+
+def read(path):
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [[one["spans"] for one in line["candidates"]] for line in lines]
+
+
+def test_a_guide_steers_labels_and_is_saved_with_its_weight(groot, folders, tmp_path):
+    words = ("--guide", "pargs", "--reward-model", folders / "partial", "--weight", 6, "-k", 2)
+    told = predict(groot, folders, tmp_path / "one", *words, "--save-guide", tmp_path / "guide")
+    assert told.code == 0, told.err
+    assert predict(groot, folders, tmp_path / "plain", "-k", 2).code == 0
+    steered, plain = read(tmp_path / "one"), read(tmp_path / "plain")
+    assert [len(some) for some in steered] == [2, 2, 1]
+    assert steered[:2] != plain[:2]
+    again = predict(groot, folders, tmp_path / "two", "--guide", tmp_path / "guide", "-k", 2)
+    assert again.code == 0, again.err
+    assert read(tmp_path / "two") == steered
+    # probabilities stay the labeler's own
+    found = json.loads((tmp_path / "one").read_text().splitlines()[0])
+    own = json.loads((tmp_path / "plain").read_text().splitlines()[0])
+    assert found["covered"] == pytest.approx(own["covered"], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--guide", "pargs"), "needs a reward model"),
+        (("--guide", "deal", "--reward-model", "{at}/partial"), "'deal' does not steer labels"),
+        (("--guide", "mbr"), "--choose mbr"),
+        (("--guide", "args", "--reward-model", "{at}/partial"), "of kind sequence"),
+        (("--guide", "pargs", "--reward-model", "{at}/other"), "other tokens than the labeler"),
+        (
+            ("--guide", "pargs", "--reward-model", "{at}/partial", "--choose", "mbr"),
+            "leave out --choose mbr",
+        ),
+    ],
+)
+def test_mistakes(words, said, groot, folders, tmp_path):
+    words = [word.replace("{at}", str(folders)) for word in words]
+    told = predict(groot, folders, tmp_path / "out", *words)
+    assert told.code != 0
+    assert said in " ".join(told.err.split())
+    assert not (tmp_path / "out").exists()
