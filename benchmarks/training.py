@@ -4,7 +4,8 @@
 
 Steps: the same batch of texts, each contender a whole step (forward, backward, clipping, AdamW,
 average of the weights). Round: stage by stage, for this source tree and, with --against, for
-another, each in processes of their own that take turns; candidates and rewards are compared.
+another, each in processes of their own that take turns; candidates, rewards and the measurements
+on dev after the round are compared.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from side_by_side import alternate, machine, machine_line, table, write_json, write_section
 
 from groot.data import read_splits
@@ -31,23 +33,37 @@ from groot.models.embedded import parameter_groups
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p
 from groot.models.text_model import set_dropout
 from groot.objectives import OBJECTIVES
-from groot.rewards import parse_rewards
-from groot.training import candidate_sets
-from groot.training.candidate_sets import EXPECTED, Case, Generation, generate
+from groot.rewards import Reward, parse_rewards
+from groot.training import candidate_sets, optimise
+from groot.training.candidate_sets import EXPECTED, Case, Generation, generate, write_cases
+from groot.training.dev import dev_numbers
 from groot.training.items import Item, Variation, training_items
 from groot.training.optimise import ContrastCase, contrast_cases
+from groot.training.processes import make_accelerator
+from groot.training.run_folder import RunFolder
+from groot.training.stage import StageContext, StageSettings
+from groot.training.training_state import TrainingState
 from groot.training.weight_average import WeightAverage
+from groot.types import Example
 
 BATCH = 32  # texts of a step
+REWARD = "f0.5"
 STAGES = {
-    "vary": "varying and spelling texts",
+    "vary": "texts varied and spelled",
     "search": "search",
     "correct": "correction",
-    "reward": "reward",
+    "reward": "rewards",
     "expect": "expected rewards",
-    "store": "rows, Python between the stages",
-    "spell": "spelling candidates",
-    "contrast": "contrast steps",
+    "store": "rows of candidates",
+    "write": "writing candidates",
+    "spell": "candidates spelled",
+    "forward": "steps: forward",
+    "backward": "steps: backward",
+    "optimizer": "steps: AdamW",
+    "average": "steps: average of the weights",
+    "rest": "steps: batches, loss, clipping, logs",
+    "save": "checkpoint at the end",
+    "dev": "dev, before and after",
 }
 
 
@@ -57,7 +73,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a fitted labeler")
     parser.add_argument("--data", default="mit_restaurant")
     parser.add_argument("--against", type=Path, help="the src folder of another tree")
-    parser.add_argument("--texts", type=int, default=512, help="of the round that is measured")
+    parser.add_argument("--texts", type=int, default=512, help="first texts of training, a round")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
     parser.add_argument("--page", type=Path, help="Markdown page with a section to replace")
     parser.add_argument("--json", type=Path, help="where the numbers go")
@@ -78,28 +94,27 @@ def main() -> None:
         write_json(given.json, {"machine": facts, "steps": steps, "rounds": rounds})
 
 
-def start(given: argparse.Namespace) -> tuple[Labeler, list[Item], Variation]:
-    """The labeler, the training items, and how a run varies the texts of a round by default."""
+def start(given: argparse.Namespace) -> tuple[Labeler, list[Item], Variation, list[Example]]:
+    """The labeler, the training items, how a run varies them in a round by default, and dev."""
     labeler = load(given.model)
-    items, _ = training_items(labeler, read_splits(given.data, None, None).train.examples)
-    return labeler, items, Variation(items, word_dropout=0.05, mention_swap=0.3, word_blend=0.5)
+    splits = read_splits(given.data, None, None)
+    items, _ = training_items(labeler, splits.train.examples)
+    variation = Variation(items, word_dropout=0.05, mention_swap=0.3, word_blend=0.5)
+    return labeler, items, variation, list(splits.dev.examples)
 
 
-def cases_of(
-    labeler: Labeler, items: list[Item], variation: Variation, count: int
-) -> tuple[list[Case], list[ContrastCase]]:
-    """The candidates of the first texts of a round, and the same in token ids."""
-    settings = Generation(round=1, num_candidates=8, per_example=14, seed=1, deletions=3)
-    with parse_rewards(["f0.5"]) as reward:
-        cases = generate(
-            labeler,
-            items,
-            list(range(min(count, len(items)))),
-            variation=variation,
-            reward=reward,
-            settings=settings,
-        )
-    return cases, contrast_cases(labeler, cases, gold_share=0.5)
+def candidates_of(
+    labeler: Labeler, items: list[Item], variation: Variation, count: int, reward: Reward
+) -> list[Case]:
+    """The candidates of the first texts of a round."""
+    return generate(
+        labeler,
+        items,
+        list(range(min(count, len(items)))),
+        variation=variation,
+        reward=reward,
+        settings=Generation(round=1, num_candidates=8, per_example=14, seed=1, deletions=3),
+    )
 
 
 class Steps:
@@ -112,7 +127,7 @@ class Steps:
         groups = parameter_groups(
             labeler.model, learning_rate=0.0, embedding_rate=10.0, weight_decay=0.0
         )
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self.average = WeightAverage(labeler.model, decay=0.99)
         self.weights = [weight for weight in labeler.model.parameters() if weight.requires_grad]
 
@@ -170,9 +185,11 @@ def compare_steps(given: argparse.Namespace) -> dict[str, Any]:
     from groot.models import scoring
     from groot.models.prefix_forest import PrefixForest
 
-    labeler, items, variation = start(given)
-    _, cases = cases_of(labeler, items, variation, 256)
-    full = [case for case in cases if len(case.targets) >= 8]
+    labeler, items, variation, _ = start(given)
+    with parse_rewards([REWARD]) as reward:
+        cases = candidates_of(labeler, items, variation, 256, reward)
+    spelled = contrast_cases(labeler, cases, gold_share=0.5)
+    full = [case for case in spelled if len(case.targets) >= 8]
     full.sort(key=lambda case: len(case.targets[0].tokens))
     middle = max(0, (len(full) - BATCH) // 2)
     batch = full[middle : middle + BATCH]
@@ -258,64 +275,115 @@ def common_length(targets: list[tuple[int, ...]]) -> int:
     return next(differing, min(map(len, targets)))
 
 
-def round_of(given: argparse.Namespace) -> dict[str, Any]:
-    """Processor seconds of each stage of a round over some texts, and what came out."""
-    labeler, items, variation = start(given)
-    seconds = dict.fromkeys(STAGES, 0.0)
+class Clock:
+    """Processor seconds of each stage; what a stage calls of another counts for that one alone."""
 
-    def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self._inside = 0.0  # of the stage that runs: seconds of stages that it called
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, its time counted for a stage."""
+
         def act(*arguments: Any, **more: Any) -> Any:
+            outside, self._inside = self._inside, 0.0
             begun = time.process_time()
-            found = function(*arguments, **more)
-            seconds[stage] += time.process_time() - begun
-            return found
+            try:
+                return function(*arguments, **more)
+            finally:
+                whole = time.process_time() - begun
+                self.seconds[stage] += whole - self._inside
+                self._inside = outside + whole
 
         return act
 
-    cases_of(labeler, items, variation, 64)  # whatever is done once only
-    candidate_sets.label_search = timed("search", candidate_sets.label_search)
-    candidate_sets.with_corrections = timed("correct", candidate_sets.with_corrections)
-    candidate_sets.expected_rewards = timed("expect", candidate_sets.expected_rewards)
-    variation.example = timed("vary", variation.example)  # type: ignore[method-assign]
-    variation.fixed_input_ids = timed("vary", variation.fixed_input_ids)  # type: ignore[method-assign]
-    settings = Generation(round=1, num_candidates=8, per_example=14, seed=1, deletions=3)
-    with parse_rewards(["f0.5"]) as reward:
-        reward.score_parts = timed("reward", reward.score_parts)  # type: ignore[method-assign]
-        begun = time.process_time()
-        cases = generate(
-            labeler,
-            items,
-            list(range(min(given.texts, len(items)))),
-            variation=variation,
-            reward=reward,
-            settings=settings,
-        )
-        whole = time.process_time() - begun
-    seconds["store"] = whole - sum(seconds.values())
-    spelled = timed("spell", contrast_cases)(labeler, cases, gold_share=0.5)
-    spelled.sort(key=lambda case: len(case.targets[0].tokens))
-    batches = [spelled[first : first + BATCH] for first in range(0, len(spelled), BATCH)]
-    steps = Steps(labeler, variation)
-    steps.contrast(batches[0], 14)
-    for batch in batches:
-        timed("contrast", steps.contrast)(batch, 14)
+    def watch(self, stage: str, holder: Any, name: str) -> None:
+        """Count the time of a function of a module or a class."""
+        setattr(holder, name, self.timed(stage, getattr(holder, name)))
+
+
+def round_of(given: argparse.Namespace) -> dict[str, Any]:
+    """Processor seconds of each stage of a round over some texts, and what came out."""
+    labeler, items, variation, dev = start(given)
+    count = min(given.texts, len(items))
+    share = dev[: max(1, round(len(dev) * count / len(items)))]
+    clock = Clock()
+    with parse_rewards([REWARD]) as reward, tempfile.TemporaryDirectory() as folder:
+
+        def measure(examples: list[Example]) -> dict[str, float]:
+            found = labeler.candidates(examples, k=5, max_width=0)
+            return dev_numbers(examples, found, reward)
+
+        # whatever is done once only
+        warm = candidates_of(labeler, items, variation, 64, reward)
+        write_cases(Path(folder) / "warm.parquet", warm)
+        Steps(labeler, variation).contrast(contrast_cases(labeler, warm)[:BATCH], 14)
+        labeler.model.eval()
+
+        clock.watch("search", candidate_sets, "label_search")
+        clock.watch("correct", candidate_sets, "with_corrections")
+        clock.watch("expect", candidate_sets, "expected_rewards")
+        clock.watch("vary", variation, "example")
+        clock.watch("vary", variation, "fixed_input_ids")
+        clock.watch("reward", reward, "score_parts")
+        clock.watch("forward", optimise, "candidate_log_p")
+        clock.watch("backward", Accelerator, "backward")
+        clock.watch("optimizer", torch.optim.AdamW, "step")
+        clock.watch("average", WeightAverage, "update")
+        clock.watch("save", TrainingState, "save")
+        cases = clock.timed("store", candidates_of)(labeler, items, variation, count, reward)
+        clock.timed("write", write_cases)(Path(folder) / "candidates" / "round-1.parquet", cases)
+        spelled = clock.timed("spell", contrast_cases)(labeler, cases, gold_share=0.5)
+        set_dropout(labeler.model, 0.1)
+        with RunFolder(Path(folder) / "run") as run:
+            clock.timed("rest", optimise.contrast)(
+                labeler,
+                spelled,
+                StageSettings(name="round 1", passes=1, evaluations=1, seed=1, average_decay=0.99),
+                StageContext(
+                    measure=clock.timed("dev", lambda: measure(share)),
+                    selects_on="both",
+                    run=run,
+                    accelerator=make_accelerator(cpu=True),
+                    events=lambda event: None,
+                    should_stop=lambda: False,
+                ),
+                variation=variation,
+                objective="pair_margin",
+                objective_settings={"margin": 5.0},
+                nll_weight=1.0,
+                contrast_weight=0.5,
+                batch_size=BATCH,
+                learning_rate=1e-4,
+                embedding_rate=10.0,
+            )
+        clock.seconds["save"] *= count / len(items)  # there is one, however many texts
+        labeler.model.eval()
+        after = measure(dev)
     outputs = [
         [
             [repr(row.output), row.source, row.log_p, row.reward, row.rewards[EXPECTED]]
-            for row in c.rows
+            for row in case.rows
         ]
-        for c in cases
+        for case in cases
     ]
-    return {"texts": len(cases), "seconds": seconds, "outputs": outputs}
+    return {
+        "texts": len(cases),
+        "dev texts": len(share),
+        "seconds": clock.seconds,
+        "total": sum(clock.seconds.values()),
+        "outputs": outputs,
+        "after": after,
+    }
 
 
 def compare_rounds(given: argparse.Namespace) -> dict[str, Any]:
-    """The stages of both trees, measured in turns, and how far their candidates agree."""
+    """The stages of both trees, measured in turns, and how far their results agree."""
     own = Path(__file__).resolve().parents[1] / "src"
-    trees = {"this": own, **({} if given.against is None else {"other": given.against})}
+    trees = {"this": own, **({} if given.against is None else {"other": given.against.resolve()})}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in trees}
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(max(1, given.rounds // 2)):
+        for number in range(given.rounds):
             for name in sorted(trees, reverse=bool(number % 2)):
                 out = Path(folder) / f"{name}.json"
                 command = [sys.executable, __file__, "--worker", str(out)]
@@ -324,19 +392,28 @@ def compare_rounds(given: argparse.Namespace) -> dict[str, Any]:
                 environment = {**os.environ, "PYTHONPATH": str(trees[name]), "OMP_NUM_THREADS": "1"}
                 subprocess.run(command, check=True, env=environment)
                 found[name].append(json.loads(out.read_text(encoding="utf-8")))
-    medians = {
-        name: {stage: statistics.median(run["seconds"][stage] for run in runs) for stage in STAGES}
-        for name, runs in found.items()
-    }
-    totals = {name: sum(stages.values()) for name, stages in medians.items()}
+    first = {name: runs[0] for name, runs in found.items()}
     result: dict[str, Any] = {
-        "texts": found["this"][0]["texts"],
-        "seconds": medians,
-        "total": totals,
+        "rounds": given.rounds,
+        "texts": first["this"]["texts"],
+        "dev texts": first["this"]["dev texts"],
+        "seconds": {
+            name: {
+                stage: statistics.median(run["seconds"][stage] for run in runs) for stage in STAGES
+            }
+            for name, runs in found.items()
+        },
+        "total": {
+            name: statistics.median(run["total"] for run in runs) for name, runs in found.items()
+        },
+        "after": {name: run["after"] for name, run in first.items()},
     }
     if "other" in found:
-        result["times faster"] = totals["other"] / totals["this"]
-        result["agreement"] = agreement(found["this"][0]["outputs"], found["other"][0]["outputs"])
+        pairs = zip(found["other"], found["this"], strict=True)
+        ratios = [other["total"] / this["total"] for other, this in pairs]
+        result["times faster"] = statistics.median(ratios)
+        result["range"] = [min(ratios), max(ratios)]
+        result["agreement"] = agreement(first["this"]["outputs"], first["other"]["outputs"])
     return result
 
 
@@ -361,8 +438,10 @@ def page(
     """The section of the page."""
     lines = [f"## Training steps and rounds\n\n{machine_line(facts)}\n"]
     lines.append(
-        f"A step on {BATCH} texts of {given.data}, the embedded default, one thread; processor"
-        f" time, median of {steps['rounds']} rounds in alternation.\n"
+        f"A step on one batch of {BATCH} texts of {given.data}, the embedded default, one thread:"
+        " forward, backward, clipping, AdamW, average of the weights. Processor time, medians and"
+        f" medians of ratios over {steps['rounds']} rounds in alternation. *A row each* is plain"
+        " scoring: every candidate is an input of its own to the modules of transformers.\n"
     )
     reference = "ratio to transformers' likelihood"
     rows = [
@@ -375,24 +454,36 @@ def page(
     counts = ", ".join(f"{name} {count:.0f}" for name, count in steps["tokens"].items())
     lines.append(f"\nDecoder positions per text with 8 candidates: {counts}.\n")
     seconds, totals = rounds["seconds"], rounds["total"]
-    lines.append(f"A round over {rounds['texts']} texts, processor seconds by stage:\n")
+    lines.append(
+        f"A round of contrast with the default settings over the first {rounds['texts']} training"
+        f" texts and {rounds['dev texts']} dev texts of {given.data}, from one fitted model: all of"
+        f" its stages, processor seconds, medians of {rounds['rounds']} runs, each in a process of"
+        " its own, in turns. The checkpoint counts by the share of the texts.\n"
+    )
     names = list(totals)
     rows = [[STAGES[stage], *(f"{seconds[name][stage]:.2f}" for name in names)] for stage in STAGES]
     rows.append(["together", *(f"{totals[name]:.2f}" for name in names)])
+    head = ["stage", "this tree"]
     if "other" in totals:
-        for row, stage in zip(rows, [*STAGES, None], strict=True):
-            pair = [totals[n] if stage is None else seconds[n][stage] for n in ("other", "this")]
-            row.append(f"{pair[0] / max(pair[1], 1e-9):.1f}")
-        head = ["stage", "this tree", "the other", "times faster"]
-    else:
-        head = ["stage", "this tree"]
+        for row, stage in zip(rows, STAGES, strict=False):
+            row.append(f"{seconds['other'][stage] / max(seconds['this'][stage], 1e-9):.1f}")
+        low, high = rounds["range"]
+        rows[-1].append(f"**{rounds['times faster']:.2f}** ({low:.2f} to {high:.2f})")
+        head += ["the other", "times faster"]
     lines.append(table(head, rows))
     if "agreement" in rounds:
         found = rounds["agreement"]
         gaps = ", ".join(f"{name} {gap:.1e}" for name, gap in found["largest difference"].items())
+        both = ("metric", "reward_top_k")
+        mine, theirs = (
+            " and ".join(f"{rounds['after'][name][number]:.3f}" for number in both)
+            for name in ("this", "other")
+        )
         lines.append(
             f"\n{found['same']} of {found['texts']} texts have the same candidates in the same"
-            f" order; there the largest differences are: {gaps}."
+            f" order; there the largest differences are: {gaps}. After the round all of dev has"
+            f" micro F0.5 and mean reward of the top 5 of {mine} with this tree, {theirs} with the"
+            " other."
         )
     return "\n".join(lines)
 
