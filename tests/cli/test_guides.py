@@ -148,3 +148,12 @@ def test_tune_says_what_it_lacks(groot, folders, tmp_path, objective, message):
     found = groot("tune", folders / "generator", "--objective", objective, "--out", tmp_path / "x")
     assert found.code == 2
     assert message in found.err
+
+
+def test_tune_names_the_broken_line_and_writes_nothing(groot, folders, tmp_path):
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n{"prompt": \n')
+    found = groot("tune", folders / "generator", "--preferences", path, "--out", tmp_path / "dpo")
+    assert found.code == 2
+    assert "broken.jsonl:2: not JSON" in found.err
+    assert not (tmp_path / "dpo").exists()

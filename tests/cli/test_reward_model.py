@@ -77,3 +77,34 @@ def test_bad_rows_stop_with_their_lines_or_are_left_out(groot, gpt2, pairs, tmp_
     told = groot(*words, "--on-bad-rows", "skip")
     assert told.code == 0
     assert "1 rows of" in told.err
+
+
+def test_a_broken_line_is_named_and_nothing_is_written(groot, gpt2, pairs, tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    lines = pairs.read_text().splitlines()
+    lines.insert(4, '{"prompt": "a", "chosen": ')
+    broken.write_text("\n".join(lines))
+    told = groot("reward-model", broken, "--model", gpt2, "--out", tmp_path / "run")
+    assert told.code == 2
+    assert "broken.jsonl:5: not JSON" in told.err
+    assert "Traceback" not in told.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_classifier_learns_whole_outputs_and_nothing_else(
+    groot, make_encoder_folder, pairs, tmp_path
+):
+    folder = make_encoder_folder("bert", tmp_path / "encoder")
+    words = ("reward-model", pairs, "--model", folder, "--out", tmp_path / "run", "--passes", 1)
+    told = groot(*words)  # partial, if nothing is said
+    assert told.code == 2
+    assert "not causal" in told.err
+    assert not (tmp_path / "run").exists()
+    told = groot(*words, "--kind", "sequence", "--json")
+    assert told.code == 0, told.err
+    answer = json.loads(told.out)
+    assert answer["kind"] == "sequence"
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert answer["report"].endswith("report.html")
+    assert page.count("<svg") == 2
+    assert groot("report", tmp_path / "run").code == 0

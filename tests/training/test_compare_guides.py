@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from groot.errors import ConfigError, DataError
+from groot.errors import ConfigError, DataError, ModelError, RewardError
 from groot.evaluation.guide_table import ROWS
 from groot.evaluation.prefixes import TENTHS
 from groot.generator import Generator
@@ -240,6 +240,16 @@ def test_a_classifier_is_refused_where_causality_is_needed(
     judge = load_classifier(make_encoder_folder("bert", tmp_path, num_labels=1))
     with pytest.raises(ConfigError, match="a sequence classifier is not causal"):
         make_entry(name, Materials(generator, {"sequence": judge}))
+
+
+@pytest.mark.parametrize("name", ["pargs", "deal", "best_of_n"])
+def test_rewards_that_are_nan_stop_the_writing(name, generator, make_model_folder, tmp_path):
+    model = RewardModel(load_model(make_model_folder("gpt2", tmp_path)), "partial").eval()
+    with torch.no_grad():
+        model.head.weight.fill_(float("nan"))
+    guide = make_entry(name, Materials(generator, {"partial": model}, n_best=2)).guide
+    with pytest.raises((ModelError, RewardError), match="NaN"):
+        generator(["play"], guide=guide, seed=1)
 
 
 def test_deal_looks_ahead_no_further_than_there_are_positions(generator, materials):

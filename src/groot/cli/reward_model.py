@@ -77,6 +77,7 @@ def reward_model(
 ) -> None:
     """Train a reward model on preferences; report accuracy by length and calibration.
 
+    DIR/report.html shows both as plots.
     The same command again continues where it stopped; a finished run prints its results.
 
     \b
@@ -137,7 +138,9 @@ def reward_model(
         say("interrupted; the same command again continues")
         raise typer.Exit(INTERRUPTED) from None
     if is_first_process():
-        _print_results(results, out, as_json=json)
+        from groot.report import write_report
+
+        _print_results(results, out, write_report(out), as_json=json)
 
 
 def _read(
@@ -187,11 +190,11 @@ def _print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
     answer(f"steps: {plan['steps']}")
 
 
-def _print_results(results: dict[str, Any], out: Path, *, as_json: bool) -> None:
+def _print_results(results: dict[str, Any], out: Path, report: Path, *, as_json: bool) -> None:
     from rich.table import Table
 
     if as_json:
-        answer_json(results)
+        answer_json(results | {"report": str(report)})
         return
     table = Table(title=f"reward model of kind {results['kind']}: pairs in the right order")
     for name in ("length read", "train", "held out", "n held out"):
@@ -209,6 +212,7 @@ def _print_results(results: dict[str, Any], out: Path, *, as_json: bool) -> None
     answer(f"calibration error of the chance to win, held out: {_share(error)}")
     answer(f"pairs: {pairs['train']} train, {pairs['held_out']} held out")
     answer(f"model: {out / 'model'}")
+    answer(f"report: {report}")
 
 
 def _share(value: float | None) -> str:

@@ -180,6 +180,10 @@ def _read(
     prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
     if prompt is None:
         prompt, chosen, rejected = _shared_start(row, chosen, rejected)
+    if isinstance(chosen, str) and isinstance(rejected, (list, tuple)):
+        raise RowError("'chosen' is a text, but 'rejected' is a list of messages; want two alike")
+    if isinstance(rejected, str) and isinstance(chosen, (list, tuple)):
+        raise RowError("'chosen' is a list of messages, but 'rejected' is a text; want two alike")
     texts = {
         "prompt": _text(prompt, "prompt", join_prompt),
         "chosen": _text(chosen, "chosen", join_output),

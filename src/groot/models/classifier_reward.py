@@ -184,16 +184,20 @@ _NOT_CAUSAL = (
 def is_classifier(name: str | Path) -> bool:
     """Whether a folder, or a name on the Hub, holds a sequence classifier or a bare encoder.
 
-    A folder of a run is looked into: its model/ folder counts. False where nothing can be read;
-    whoever loads it says why.
+    A folder of a run is looked into: its model/ folder counts. False for a path without a model;
+    whoever loads it says so.
+
+    Raises:
+        ModelError: if a name on the Hub cannot be reached, or a config.json is damaged.
     """
     folder = _model_folder(name)
     if (folder / SETTINGS_FILE).is_file():
         return read_json(folder / SETTINGS_FILE).get("part") == PART
-    try:
-        config: Any = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
-    except (OSError, ValueError):
+    is_path = folder.exists() or str(name).startswith((".", "/", "~"))
+    if is_path and not (folder / "config.json").is_file():
         return False
+    with _as_model_error(str(name)):
+        config: Any = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
     if any(one.endswith("ForSequenceClassification") for one in config.architectures or ()):
         return True
     kind = config.model_type

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -17,6 +18,7 @@ from groot.report.curves import learning_plots
 from groot.report.guides import GuideSections, read_guides
 from groot.report.inputs import Run, read_run
 from groot.report.marks import SIGNS, WORDS
+from groot.report.reward_pairs import read_reward_model, reward_model_plots
 from groot.report.stories import correction_stories, stories
 
 MOST_LABEL_ROWS = 15
@@ -38,14 +40,17 @@ def write_report(run_folder: Path) -> Path:
     """Write `report.html` into a folder and return its path; a second call writes it anew.
 
     Args:
-        run_folder: of a run, or one that compare-guides or diagnose wrote to.
+        run_folder: of a run, of a reward model, or one that compare-guides or diagnose wrote to.
 
     Raises:
         DataError: if the folder has no results to report, or a file of it is broken.
     """
     folder = Path(run_folder)
     guides = read_guides(folder)
-    if guides and not (folder / "results.json").is_file():
+    reward_model = read_reward_model(folder)
+    if reward_model is not None:
+        html = render_reward_model(folder, reward_model)
+    elif guides and not (folder / "results.json").is_file():
         html = render_guides(folder, guides)
     else:
         html = render(read_run(folder), guides)
@@ -68,6 +73,21 @@ def render_guides(folder: Path, guides: GuideSections) -> str:
             name=folder.resolve().name,
             guides=guides,
             guide_plots=_drawn(*guides.plots),
+            version=_version(),
+        )
+    )
+    return _UNPRINTABLE.sub("\ufffd", html)
+
+
+def render_reward_model(folder: Path, results: Mapping[str, Any]) -> str:
+    """The page of a reward model."""
+    html = (
+        _environment()
+        .get_template("reward_report.html")
+        .render(
+            name=folder.resolve().name,
+            results=results,
+            plots=_drawn(*reward_model_plots(results)),
             version=_version(),
         )
     )
