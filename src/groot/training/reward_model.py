@@ -50,6 +50,7 @@ from groot.training.start import folder_sum
 logger = logging.getLogger(__name__)
 
 RESULTS_FILE = "results.json"
+SMALL = 10_000_000  # weights, up to which a model learns at the higher rate
 OBJECTIVE_OF: Mapping[Kind, str] = {
     "sequence": "bradley_terry",
     "partial": "partial_bradley_terry",
@@ -97,7 +98,8 @@ class RewardModelSettings:
         kind: of `groot.models.reward_model.KINDS`.
         passes: passes over the pairs.
         batch_size: pairs per step, over all processes.
-        learning_rate: peak rate of AdamW.
+        learning_rate: peak rate of AdamW; None takes 1e-3 for a model of up to 10 million weights,
+            2e-4 for a larger one.
         weight_decay: of matrices.
         evaluations: how often held-out pairs are measured, spread evenly over the steps.
         lora_r: rank of LoRA adapters; 0 trains all weights.
@@ -110,7 +112,7 @@ class RewardModelSettings:
     kind: Kind = "partial"
     passes: int = 3
     batch_size: int = 16
-    learning_rate: float = 2e-4
+    learning_rate: float | None = None
     weight_decay: float = 0.01
     evaluations: int = 6
     lora_r: int = 0
@@ -127,7 +129,7 @@ class RewardModelSettings:
         for name in ("passes", "batch_size", "evaluations"):
             if getattr(self, name) < 1:
                 wrong.append(f"{name}={getattr(self, name)}: want 1 or more")
-        if not self.learning_rate > 0:
+        if self.learning_rate is not None and not self.learning_rate > 0:
             wrong.append(f"learning_rate={self.learning_rate}: want more than 0")
         if not 0 < self.held_out < 1:
             wrong.append(f"held_out={self.held_out}: want a share between 0 and 1")
@@ -451,11 +453,20 @@ def fit_reward_model(
         loss_of=pair_loss,
         parameter_groups=parameter_groups(
             model,
-            learning_rate=settings.learning_rate,
+            learning_rate=settings.learning_rate or default_rate(count_parameters(model)),
             embedding_rate=1.0,
             weight_decay=settings.weight_decay,
         ),
     )
+
+
+def default_rate(n_weights: int) -> float:
+    """Peak learning rate of a reward model, where none is given: small models need a higher one.
+
+    >>> default_rate(700_000), default_rate(124_000_000)
+    (0.001, 0.0002)
+    """
+    return 1e-3 if n_weights <= SMALL else 2e-4
 
 
 def _freeze_unused_head(model: RewardModel) -> None:
