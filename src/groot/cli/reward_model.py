@@ -58,7 +58,13 @@ def reward_model(
     ] = 8,
     passes: Annotated[int, typer.Option(min=1, help="passes over the pairs")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="pairs per step")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-4,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="peak learning rate; default 0.001 for a model of up to 10 million weights, 0.0002"
+            " for a larger one"
+        ),
+    ] = None,
     lora_r: Annotated[
         int, typer.Option(min=0, help="rank of LoRA adapters; 0 trains all weights")
     ] = 0,
