@@ -30,13 +30,13 @@ class TableModel:
     def encode(self, inputs):
         return [tuple(ids) for ids in inputs]
 
-    def begin(self, memory, rows, tokens, *, lexicon=None):
+    def begin(self, memory, rows, tokens, *, lexicon=None, at=None):
         lexicon = None if lexicon is None else set(lexicon.tolist())
         decoding = TableDecoding(self, [memory[row] for row in rows.tolist()], lexicon)
         first = decoding.states()[:, None]
-        if tokens.shape[1] == 0:
-            return decoding, first
-        return decoding, torch.cat([first, decoding.advance(tokens)], dim=1)
+        if tokens.shape[1]:
+            first = torch.cat([first, decoding.advance(tokens)], dim=1)
+        return decoding, first if at is None else first[:, at]
 
     def logits(self, hidden, ids=None):
         return hidden if ids is None else hidden[..., ids]
@@ -56,14 +56,14 @@ class TableDecoding:
     def states(self):
         return torch.tensor([self.model.row(prefix) for prefix in self.prefixes])
 
-    def advance(self, tokens, *, last=False):
+    def advance(self, tokens, *, at=None):
         seen = []
         assert tokens.numel() > 0
         for column in tokens.T.tolist():
             pairs = zip(self.prefixes, column, strict=True)
             self.prefixes = [(*prefix, token) for prefix, token in pairs]
             seen.append(self.states())
-        return torch.stack(seen, dim=1)[:, -1:] if last else torch.stack(seen, dim=1)
+        return torch.stack(seen, dim=1)[:, slice(None) if at is None else at]
 
     def reorder(self, index, texts=None):
         self.prefixes = [self.prefixes[i] for i in index.tolist()]

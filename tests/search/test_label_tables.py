@@ -50,7 +50,23 @@ def test_labels_of_one_token_keep_step_and_tables_are_made_once():
     codec = Spelled(slot_grammar("O", "stop"))
     tables = tables_of(codec, torch.device("cpu"))
     assert tables.keeps_step
-    assert tables.next_of_column is not None
-    assert tables.next_of_column.tolist() == [0, 0]
+    assert tables.open_behind is not None
+    assert torch.equal(tables.open_behind, torch.zeros((3, 2)))  # two tokens and the start
+    assert tables.names.tolist() == ["O", "stop"]
     assert tables_of(codec, torch.device("cpu")) is tables
     assert torch.equal(tables.blocked, torch.zeros((1, 2)))
+
+
+def test_a_lexicon_grows_and_else_stays_the_same_tensor():
+    tables = LabelTables(Spelled(slot_grammar("O", "stop")), torch.device("cpu"))
+    first = tables.lexicon([(50,), (51,), (99,)])
+    assert tables.lexicon([(50,), (99,)]) is first
+    assert set(tables.lexicon([(52,)]).tolist()) == {*first.tolist(), 52}
+
+
+def test_a_layout_holds_what_is_forced_and_where_the_choices_stand():
+    tables = LabelTables(Spelled(slot_grammar("O", "stop")), torch.device("cpu"))
+    tokens, places = tables.layout([(50, 51), (), (52,)])
+    assert places.tolist() == [2, 3, 5]
+    assert tokens[[0, 1, 4]].tolist() == [50, 51, 52]
+    assert len(tokens) == 5

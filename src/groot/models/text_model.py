@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
@@ -60,6 +61,7 @@ class TextModel(nn.Module):
             attrgetter(self.family.decoder)(core),
         )
         self._prepared = Prepared()
+        self._rows: tuple[Tensor, object, Tensor] | None = None  # of the output layer, see logits
         self.end_id = int(tokenizer.eos_token_id)
         self.pad_id = int(
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
@@ -94,14 +96,12 @@ class TextModel(nn.Module):
 
     def pad(self, rows: Sequence[Sequence[int]], *, left: bool = False) -> tuple[Tensor, Tensor]:
         """Token ids and mask [N, T] of rows of different lengths."""
-        width = max((len(row) for row in rows), default=0)
-        ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
-        mask = torch.zeros((len(rows), width), dtype=torch.bool)
-        for index, row in enumerate(rows):
-            place = slice(width - len(row), width) if left else slice(0, len(row))
-            ids[index, place] = torch.tensor(row, dtype=torch.long)
-            mask[index, place] = True
-        return ids.to(self.device), mask.to(self.device)
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)[:, None]
+        places = np.arange(lengths.max(initial=0))[None]
+        mask = places >= places.size - lengths if left else places < lengths
+        ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
+        ids[mask] = [token for row in rows for token in row]
+        return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
 
     def encode(self, inputs: Sequence[Sequence[int]]) -> Memory:
         """Run the encoder, or the prompt, once per input.
@@ -167,12 +167,19 @@ class TextModel(nn.Module):
         )
 
     def begin(
-        self, memory: Memory, rows: Tensor, tokens: Tensor, *, lexicon: Tensor | None = None
+        self,
+        memory: Memory,
+        rows: Tensor,
+        tokens: Tensor,
+        *,
+        lexicon: Tensor | None = None,
+        at: Tensor | slice | None = None,
     ) -> tuple[Decoding | T5Decoding, Tensor]:
         """Start decoding for N targets that begin with tokens [N, m].
 
         Args:
-            lexicon: ids of the only tokens that will be fed, where they are known.
+            lexicon: ids of the only tokens that will be fed, where they are known, ascending.
+            at: the only ones of the m + 1 hidden states that are wanted.
 
         Returns:
             the decoding, and hidden states [N, m + 1, d]: the first m predict tokens, the last
@@ -180,21 +187,25 @@ class TextModel(nn.Module):
         """
         if self.is_causal:
             decoding = Decoding(self, select(memory.cache, rows), memory.mask[rows], None, 0)
-            first = memory.states[rows]
-            if tokens.shape[1] == 0:
-                return decoding, first
-            return decoding, torch.cat([first, decoding.advance(tokens)], dim=1)
+            hidden = memory.states[rows]
+            if tokens.shape[1]:
+                hidden = torch.cat([hidden, decoding.advance(tokens)], dim=1)
+            return decoding, hidden if at is None else hidden[:, at]
         start = torch.full((len(rows), 1), self.config.decoder_start_token_id, device=tokens.device)
         tokens = torch.cat([start, tokens], dim=1)
         if self._is_fast():
-            if lexicon is not None:
-                lexicon = torch.cat([lexicon, start[:1, 0]]).unique()
-            weights = self._prepared.of(self._parts[2])
-            fast = T5Decoding(weights, memory.states, memory.mask, rows, lexicon)
-            return fast, fast.advance(tokens)
+            fast = T5Decoding(
+                self._prepared.of(self._parts[2]),
+                memory.states,
+                memory.mask,
+                rows,
+                start_id=self.config.decoder_start_token_id,
+                lexicon=lexicon,
+            )
+            return fast, fast.advance(tokens, at=at)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         decoding = Decoding(self, cache, memory.mask[rows], memory.states[rows], 0)
-        return decoding, decoding.advance(tokens)
+        return decoding, decoding.advance(tokens, at=at)
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """Logits of hidden states [..., d] over the vocabulary, or over the tokens `ids` only."""
@@ -206,10 +217,18 @@ class TextModel(nn.Module):
         if ids is None:
             logits = head(hidden)
             return logits if bias is None else logits + bias[0]
-        logits = nn.functional.linear(
-            hidden, head.weight[ids], None if head.bias is None else head.bias[ids]
-        )
+        weight = self._head_rows(head.weight, ids)
+        logits = nn.functional.linear(hidden, weight, None if head.bias is None else head.bias[ids])
         return logits if bias is None else logits + bias[0, ids]
+
+    def _head_rows(self, weight: Tensor, ids: Tensor) -> Tensor:
+        """weight[ids]; kept until either changes, where nothing is to be learnt."""
+        if torch.is_grad_enabled() or ids.is_inference():
+            return weight[ids]
+        version = (weight.data_ptr(), weight._version, ids._version)
+        if self._rows is None or self._rows[0] is not ids or self._rows[1] != version:
+            self._rows = ids, version, weight[ids]
+        return self._rows[2]
 
 
 class Decoding:
@@ -224,11 +243,11 @@ class Decoding:
         self.states = states
         self.done = done
 
-    def advance(self, tokens: Tensor, *, last: bool = False) -> Tensor:
+    def advance(self, tokens: Tensor, *, at: Tensor | slice | None = None) -> Tensor:
         """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j.
 
         Args:
-            last: only the last of them is wanted: [N, 1, d].
+            at: the only ones of the m that are wanted.
         """
         if self.owner.is_causal:
             out = self.owner._prompted(self.cache, self.mask, tokens, self.done)
@@ -243,7 +262,7 @@ class Decoding:
             )
         self.done += tokens.shape[1]
         hidden: Tensor = out.last_hidden_state
-        return hidden[:, -1:] if last else hidden
+        return hidden if at is None else hidden[:, at]
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens of each target, the start token not counted."""

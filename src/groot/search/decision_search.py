@@ -76,6 +76,7 @@ def decision_search(
     memory: Any,
     *,
     k: int,
+    n_proven: int,
     width: int,
     normalise: Normalise,
 ) -> list[Found]:
@@ -150,9 +151,9 @@ def decision_search(
         m = int(beams.waiting.masked_fill(best == -math.inf, _MANY).min())
         fed, beams.run = beams.run[:, :, :m], beams.run[:, :, m:]
         beams.waiting = (beams.waiting - m).clamp(min=0)
-        hidden = decoding.advance(fed.reshape(-1, m), last=not is_global)
+        hidden = decoding.advance(fed.reshape(-1, m), at=None if is_global else slice(-1, None))
         choices = _predict(model, tables, beams, fed[:, :, 1:], hidden, is_global)
-    return _collect(done, history, lost, tables, width)
+    return _collect(done, history, lost, tables, n_proven, width)
 
 
 def _padded(glues: list[list[tuple[int, ...]]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -238,6 +239,7 @@ def _collect(
     history: list[tuple[Tensor, Tensor, Tensor]],
     lost: Tensor,
     tables: LabelTables,
+    n_proven: int,
     width: int,
 ) -> list[Found]:
     shape = (len(lost), max((parents.shape[1] for _, parents, _ in history), default=1))
@@ -260,5 +262,5 @@ def _collect(
             tuple(symbol for index in path if index for symbol in tables.symbols[index])
             for path in of_text[: len(real)]
         )
-        results.append(Found(some, tuple(real), is_proven(real, done.k, bound), width))
+        results.append(Found(some, tuple(real), is_proven(real, n_proven, bound), width))
     return results

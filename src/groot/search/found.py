@@ -23,7 +23,7 @@ class Found:
     Args:
         paths: the targets as symbols chosen, best first, at most k.
         log_p: of each, in nats.
-        exact: True where these are proven to be the top k.
+        exact: True where these, or as many of them as were to be proven, are proven to be the top.
         width: number of prefixes that were kept.
         scores: what puts them in order where a guide does, best first; None where log_p does.
     """
@@ -36,12 +36,12 @@ class Found:
 
 
 def is_proven(log_p: Sequence[float], k: int, lost: float) -> bool:
-    """Whether the results are the top k: nothing was lost, or nothing above the k-th of them.
+    """Whether the first k are the top k: nothing was lost, or nothing above the k-th of them.
 
-    >>> is_proven([-1.0, -2.0], 2, -2.5), is_proven([-1.0, -2.0], 2, -1.5)
-    (True, False)
+    >>> [is_proven([-1.0, -2.0], k, lost) for k, lost in [(2, -2.5), (2, -1.5), (1, -1.5)]]
+    [True, False, True]
     """
-    return lost == -math.inf or (len(log_p) >= k and lost <= log_p[-1])
+    return lost == -math.inf or (len(log_p) >= k and lost <= log_p[k - 1])
 
 
 def trace(

@@ -15,8 +15,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from groot.search.found import Found, is_proven
 from groot.search.label_tables import LabelTables
@@ -40,62 +40,50 @@ def greedy_search(
         memory: the texts, encoded, longest first.
         n_slots: of each, descending, at least 1.
     """
-    device, after = model.device, tables.next_of_column
-    assert after is not None
+    device, open_behind = model.device, tables.open_behind
+    assert open_behind is not None
     texts, slots = len(n_slots), n_slots[0]
-    # whether the choice of a slot is of consequence: there, and not the text's last
-    lengths = torch.tensor(n_slots, device=device)[:, None]
-    is_slot = torch.arange(slots, device=device) < lengths
-    matters = torch.arange(slots, device=device) < lengths - 1
-    # place of each slot's choice among the target's tokens
-    places = torch.tensor([len(ids) for ids in glue], device=device).cumsum(0)
-    places += torch.arange(slots, device=device)
-    tokens = torch.zeros((texts, int(places[-1])), dtype=torch.long, device=device)
-    is_forced = torch.ones(tokens.shape[1], dtype=torch.bool, device=device)
-    is_forced[places[:-1]] = False
-    forced = torch.tensor([i for ids in glue for i in ids], dtype=torch.long, device=device)
-    tokens[:, is_forced] = forced
-    first_guess = int(torch.searchsorted(tables.choice_ids, tables.grammar.tokens[0][0]))
-    columns = torch.full((texts, slots), first_guess, device=device)
-    best = torch.zeros((texts, slots), device=device)  # log_p of each choice, and of its runner-up
-    second = torch.full((texts, slots), -math.inf, device=device)
+    # whether there is a slot, and whether its choice is of consequence: it is not the text's last
+    lengths = np.array(n_slots)[:, None]
+    is_slot = np.arange(slots) < lengths
+    matters = np.arange(slots) < lengths - 1
+    template, places = tables.layout(glue)
+    tokens, fed = template.expand(texts, -1).clone(), places[:-1]
+    # before each slot the column of the last choice, first the start; each choice behind it
+    columns = np.full((texts, slots + 1), tables.first_column)
+    columns[:, 0] = tables.n_columns
+    best = np.zeros((texts, slots), dtype=np.float32)  # log_p of each choice
+    second = np.full((texts, slots), -math.inf, dtype=np.float32)  # of its runner-up
     decoding, done = None, 0
     while True:
-        tokens[:, places[:-1]] = tables.choice_ids[columns[:, :-1]]
+        guess = torch.from_numpy(columns[:, done:-1]).to(device)  # behind it all is looked at
         if decoding is None:
-            rows = torch.arange(texts, device=device)
-            lexicon = tables.lexicon([*glue, (end,)])
-            decoding, hidden = model.begin(memory, rows, tokens, lexicon=lexicon)
-            hidden = hidden[:, places]
-        else:  # slot done - 1 is final, and so is all before it
+            rows, lexicon = torch.arange(texts, device=device), tables.lexicon([*glue, (end,)])
+            tokens[:, fed] = tables.choice_ids[guess[:, 1:]]
+            decoding, hidden = model.begin(memory, rows, tokens, lexicon=lexicon, at=places)
+        else:  # the choice of slot done - 1 is final, and so are all before it
             start = int(places[done - 1])
+            tokens[:, fed[done - 1 :]] = tables.choice_ids[guess]
             decoding.rewind(start)
-            hidden = decoding.advance(tokens[:, start:])[:, places[done:] - start - 1]
-        states = after[columns[:, done - 1 : -1]] if done else _from_first(after, columns)
-        logits = model.logits(hidden, tables.choice_ids).float() + tables.blocked[states]
-        values, index = logits.log_softmax(-1).topk(min(2, tables.n_columns), dim=2)
+            hidden = decoding.advance(tokens[:, start:], at=places[done:] - start - 1)
+        logits = model.logits(hidden, tables.choice_ids).float() + open_behind[guess]
+        top = logits.log_softmax(-1).topk(min(2, tables.n_columns), dim=2)
+        values, index = top.values.cpu().numpy(), top.indices.cpu().numpy()
         chosen = index[:, :, 0]
         best[:, done:] = values[:, :, 0]
         if values.shape[2] > 1:
             second[:, done:] = values[:, :, 1]
-        differs = ((chosen != columns[:, done:]) & matters[:, done:]).any(0)
-        columns[:, done:] = chosen
-        if not bool(differs.any()):
+        differs = ((chosen != columns[:, done + 1 :]) & matters[:, done:]).any(0)
+        columns[:, done + 1 :] = chosen
+        if not differs.any():
             break
-        done += int(differs.int().argmax()) + 1
-    best = best.masked_fill(~is_slot, 0.0)
+        done += int(differs.argmax()) + 1
+    best[~is_slot] = 0.0
     total = best.cumsum(1)
-    lost = (total - best + second).masked_fill(~is_slot, -math.inf).max(1).values
-    said = tables.says.max(0).values[columns]  # a token says the same in every state
+    lost = np.where(is_slot, total - best + second, -math.inf).max(1).tolist()
     results = []
     for n, row, value, bound in zip(
-        n_slots, said.tolist(), total[:, -1].tolist(), lost.tolist(), strict=True
+        n_slots, tables.names[columns[:, 1:]], total[:, -1].tolist(), lost, strict=True
     ):
-        path = tuple(tables.symbols[index][0] for index in row[:n])
-        results.append(Found((path,), (value,), is_proven([value], 1, bound), 1))
+        results.append(Found((tuple(row[:n]),), (value,), is_proven([value], 1, bound), 1))
     return results
-
-
-def _from_first(after: Tensor, columns: Tensor) -> Tensor:
-    """[B, slots] the state before each slot."""
-    return torch.cat([torch.zeros_like(columns[:, :1]), after[columns[:, :-1]]], dim=1)

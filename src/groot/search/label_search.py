@@ -27,17 +27,15 @@ TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead
 GROWTH = 4  # how much wider a text without a certificate is searched each time
 
 
-def first_width(k: int, *, is_repeated: bool = True) -> int:
+def first_width(k: int) -> int:
     """Prefixes kept in the first search for the top k, chosen by the time until all is proven.
 
-    Args:
-        is_repeated: whether texts without a certificate are searched again. If not, the best
-            target is searched greedily.
+    The best target is searched greedily first: most often that proves it already.
 
-    >>> first_width(1), first_width(5), first_width(1, is_repeated=False)
-    (3, 9, 1)
+    >>> first_width(1), first_width(5)
+    (1, 9)
     """
-    return 1 if k == 1 and not is_repeated else k + k // 2 + 2
+    return 1 if k == 1 else k + k // 2 + 2
 
 
 @torch.inference_mode()
@@ -48,6 +46,7 @@ def label_search(
     n_slots: Sequence[int],
     *,
     k: int,
+    n_proven: int | None = None,
     width: int | None = None,
     max_width: int = 256,
     batch_size: int = 64,
@@ -59,6 +58,7 @@ def label_search(
         inputs: token ids of each input.
         n_slots: slots of each target.
         k: targets wanted per input.
+        n_proven: the first so many of them are to be proven, 1 to k; default all.
         width: prefixes kept; default `first_width`.
         max_width: inputs without a certificate are searched again at four times the width, up to
             this one; at most `width` switches the repetition off. See `proofs` for what it cost.
@@ -72,18 +72,18 @@ def label_search(
     if was_training:
         model.train(False)
     tables = tables_of(codec, model.device)
-    width = width or first_width(k, is_repeated=max_width > 1)
+    width = width or first_width(k)
     found: list[Found | None] = [None] * len(inputs)
     if normalise == "allowed":  # a text without words has one target, and it is forced
         for i in (i for i, n in enumerate(n_slots) if n == 0):
             found[i] = Found(((),), (0.0,), True, width)
     todo = [i for i, one in enumerate(found) if one is None]
-    todo.sort(key=lambda i: (n_slots[i], len(inputs[i])))
+    todo.sort(key=lambda i: (len(inputs[i]), n_slots[i]))
     while todo:
         size = max(1, min(batch_size, batch_size * 16 // width))
         for first in range(0, len(todo), size):
-            # longest first, so that finished texts are the last rows of a batch
-            batch = todo[first : first + size][::-1]
+            # most slots first, so that finished texts are the last rows of a batch
+            batch = sorted(todo[first : first + size], key=lambda i: -n_slots[i])
             results = _search(
                 model,
                 codec,
@@ -91,6 +91,7 @@ def label_search(
                 [inputs[i] for i in batch],
                 [n_slots[i] for i in batch],
                 k=k,
+                n_proven=n_proven or k,
                 width=width,
                 normalise=normalise,
             )
@@ -118,6 +119,7 @@ def _search(
     n_slots: list[int],
     *,
     k: int,
+    n_proven: int,
     width: int,
     normalise: Normalise,
 ) -> list[Found]:
@@ -128,7 +130,7 @@ def _search(
     (end,) = ends if len(ends) == 1 else ((),)
     keeps_step = tables.keeps_step and len(end) == 1 and min(n_slots) > 0
     is_greedy = k == width == 1 and normalise == "allowed" and len(inputs) <= TEXTS_IN_PARALLEL
-    if keeps_step and is_greedy and tables.next_of_column is not None:
+    if keeps_step and is_greedy and tables.open_behind is not None:
         return greedy_search(model, tables, glues[n_slots[0]][:-1], end[0], memory, n_slots)
     if keeps_step:
         return slot_search(
@@ -139,6 +141,7 @@ def _search(
             memory,
             n_slots,
             k=k,
+            n_proven=n_proven,
             width=width,
             normalise=normalise,
         )
@@ -148,6 +151,7 @@ def _search(
         [glues[n] for n in n_slots],
         memory,
         k=k,
+        n_proven=n_proven,
         width=width,
         normalise=normalise,
     )

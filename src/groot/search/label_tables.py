@@ -11,6 +11,7 @@ import math
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,6 +52,9 @@ class LabelTables:
             self.says[place] = index_of[said]
         self.next_states = self.next_states.to(device)
         self.closes, self.says = self.closes.to(device), self.says.to(device)
+        self._known: set[int] = set()
+        self._lexicon: Tensor | None = None
+        self._layouts: dict[tuple[tuple[int, ...], ...], tuple[Tensor, Tensor]] = {}
 
     def _follow(
         self, ids: list[int]
@@ -78,15 +82,29 @@ class LabelTables:
         return all(closes and not forced for forced, _, closes, _ in self._runs.values())
 
     @cached_property
-    def next_of_column(self) -> Tensor | None:
-        """[A] the state after each token, where it is the same from all states; else None."""
-        reached: dict[int, set[int]] = {}
+    def open_behind(self) -> Tensor | None:
+        """[A + 1, A] the row of `blocked` behind each token, last that of the start.
+
+        None where it does not follow from the token alone.
+        """
+        reached: dict[int, set[int]] = {self.n_columns: {0}}
         for (_, column), (_, state, _, _) in self._runs.items():
             reached.setdefault(column, set()).add(state)
         if any(len(states) > 1 for states in reached.values()):
             return None
-        after = [min(reached.get(column, {0})) for column in range(self.n_columns)]
-        return torch.tensor(after, device=self.device)
+        after = [min(reached.get(column, {0})) for column in range(self.n_columns + 1)]
+        return self.blocked[after]
+
+    @cached_property
+    def first_column(self) -> int:
+        """The column of the first token that may come first."""
+        return int(torch.searchsorted(self.choice_ids, self.grammar.tokens[0][0]))
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        """[A] the symbol that each token says, for a grammar that `keeps_step`."""
+        said = self.says.max(0).values.cpu().numpy()  # a token says the same in every state
+        return np.array([self.symbols[index][:1] or ("",) for index in said], dtype=object)[:, 0]
 
     @cached_property
     def forced(self) -> tuple[Tensor, Tensor]:
@@ -100,10 +118,35 @@ class LabelTables:
         return tokens.to(self.device), counts.to(self.device)
 
     def lexicon(self, glue: list[tuple[int, ...]]) -> Tensor:
-        """Every token that a target with this glue can hold, ascending."""
+        """Every token that a target with this glue can hold, and maybe more, ascending.
+
+        The same tensor as before wherever it holds them all.
+        """
         ids = {token for some in glue for token in some}
-        ids.update(token for tokens in self.grammar.tokens for token in tokens)
-        return torch.tensor(sorted(ids), device=self.device)
+        if self._lexicon is None or not ids <= self._known:
+            self._known |= ids
+            self._known.update(token for tokens in self.grammar.tokens for token in tokens)
+            with torch.inference_mode(False):
+                self._lexicon = torch.tensor(sorted(self._known), device=self.device)
+        return self._lexicon
+
+    def layout(self, glue: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+        """Of slots with this glue before them: tokens [T] up to the last choice, and its places.
+
+        Returns:
+            the forced tokens, with anything where a choice stands, and the place [slots] of each
+            choice, of which the last is T.
+        """
+        if tuple(glue) not in self._layouts:
+            places = np.cumsum([len(ids) for ids in glue]) + np.arange(len(glue))
+            tokens = np.zeros(places[-1], dtype=np.int64)
+            tokens[np.setdiff1d(np.arange(places[-1]), places)] = [i for ids in glue for i in ids]
+            with torch.inference_mode(False):
+                self._layouts[tuple(glue)] = (
+                    torch.from_numpy(tokens).to(self.device),
+                    torch.from_numpy(places).to(self.device),
+                )
+        return self._layouts[tuple(glue)]
 
 
 _READY: WeakKeyDictionary[Spelling, dict[torch.device, LabelTables]] = WeakKeyDictionary()

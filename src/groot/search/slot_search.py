@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,6 +35,7 @@ def slot_search(
     n_slots: list[int],
     *,
     k: int,
+    n_proven: int,
     width: int,
     normalise: Normalise,
 ) -> list[Found]:
@@ -52,11 +52,17 @@ def slot_search(
     texts, beams = len(n_slots), 1
     forced = [torch.tensor(ids, dtype=torch.long, device=device) for ids in glue]
     rows = torch.arange(texts, device=device)
+    wanted = None if is_global else slice(-1, None)
     decoding, hidden = model.begin(
-        memory, rows, forced[0].expand(texts, -1), lexicon=tables.lexicon([*glue, (end,)])
+        memory,
+        rows,
+        forced[0].expand(texts, -1),
+        lexicon=tables.lexicon([*glue, (end,)]),
+        at=wanted,
     )
     log_p = torch.zeros((texts, 1), device=device)  # [texts, beams]
     states = torch.zeros((texts, 1), dtype=torch.long, device=device)
+    allowed = tables.blocked[states]  # [texts, beams, A], added to logits
     lost = torch.full((texts,), -math.inf, device=device)
     history: list[tuple[Tensor, Tensor]] = []
     finished: list[_Finished] = []
@@ -67,9 +73,9 @@ def slot_search(
     for slot in range(n_slots[0]):
         if choices is None:
             logits = model.logits(hidden[:, -1], tables.choice_ids).float()
-            step = (logits.view(texts, beams, -1) + tables.blocked[states]).log_softmax(-1)
+            step = (logits.view(texts, beams, -1) + allowed).log_softmax(-1)
         else:
-            step = choices.view(texts, beams, -1) + tables.blocked[states]
+            step = choices.view(texts, beams, -1) + allowed
         total = (log_p[:, :, None] + step).view(texts, -1)
         keep = min(width, total.shape[1])
         best, index = total.topk(min(keep + 1, total.shape[1]), dim=1)
@@ -90,13 +96,17 @@ def slot_search(
         if beams > 1 or keep > 1 or left < texts:
             index = rows[:left, None] * beams + parents[:left]
             decoding.reorder(index.view(-1), slice(None) if left == texts else slice(left))
-        states = tables.next_states[states.gather(1, parents), columns]
+        if tables.open_behind is None:
+            states = tables.next_states[states.gather(1, parents), columns]
+            allowed = tables.blocked[states]
+        else:
+            allowed = tables.open_behind[columns]
         ahead = forced[slot + 1] if still else forced[0][:0]
         tokens = torch.cat(
             [chosen[:left].reshape(-1, 1), ahead.expand(left * keep, -1)],
             dim=1,
         )
-        hidden = decoding.advance(tokens, last=not is_global)
+        hidden = decoding.advance(tokens, at=wanted)
         if is_global:
             if still < texts:
                 ending = hidden[still * keep :, :1]
@@ -112,8 +122,9 @@ def slot_search(
             log_p = log_p[:still] + given.view(still, keep)
         else:
             log_p = log_p[:still]
-        states, lost, texts, beams = states[:still], lost[:still], still, keep
-    return _collect(finished, history, tables, k, width)
+        states, allowed, lost = states[:still], allowed[:still], lost[:still]
+        texts, beams = still, keep
+    return _collect(finished, history, tables, n_proven, width)
 
 
 def _global_log_p(
@@ -137,16 +148,12 @@ def _collect(
     finished: list[_Finished],
     history: list[tuple[Tensor, Tensor]],
     tables: LabelTables,
-    k: int,
+    n_proven: int,
     width: int,
 ) -> list[Found]:
     """Found of every text; those that finished first are the last of the batch."""
     parents = [pair[0].cpu().numpy() for pair in history]
     columns = [pair[1].cpu().numpy() for pair in history]
-    names = np.array([symbols[0] for symbols in tables.symbols[1:]], dtype=object)
-    # a token says the same symbol from every state that allows it
-    said = tables.says.max(0).values.cpu().numpy() - 1
-    of_column = names[np.maximum(said, 0)]
     results: list[Found] = []
     for one in finished:
         texts = slice(one.first, one.first + len(one.log_p))
@@ -155,11 +162,11 @@ def _collect(
             [c[texts] for c in columns[: one.slot + 1]],
             one.ranks.cpu().numpy(),
         )
-        paths = of_column[path_ids].tolist()
+        paths = tables.names[path_ids].tolist()
         part = []
         for row, of_text, bound in zip(one.log_p.tolist(), paths, one.lost.tolist(), strict=True):
             values = [value for value in row if value > -math.inf]
             kept = tuple(map(tuple, of_text[: len(values)]))
-            part.append(Found(kept, tuple(values), is_proven(values, k, bound), width))
+            part.append(Found(kept, tuple(values), is_proven(values, n_proven, bound), width))
         results = part + results
     return results

@@ -154,7 +154,7 @@ def _search(
         ahead = torch.tensor(glue[slot + 1], device=device).expand(kept, -1)
         fed = torch.cat([tables.choice_ids[columns][:, None], ahead], dim=1)
         decoding.reorder(index)
-        hidden = decoding.advance(fed, last=True)
+        hidden = decoding.advance(fed, at=slice(-1, None))
         state = _follow(guide, state, index, fed)
         tokens, rows, texts = torch.cat([tokens[index], fed], dim=1), rows[index], still
     return found

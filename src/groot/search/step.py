@@ -14,11 +14,11 @@ from groot.labels.grammar import TokenGrammar
 class Decoding(Protocol):
     """Targets being written, with whatever the model remembers of them."""
 
-    def advance(self, tokens: Tensor, *, last: bool = False) -> Tensor:
+    def advance(self, tokens: Tensor, *, at: Tensor | slice | None = None) -> Tensor:
         """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j.
 
         Args:
-            last: only the last of them is wanted: [N, 1, d].
+            at: the only ones of the m that are wanted.
         """
 
     def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
@@ -49,12 +49,19 @@ class StepModel(Protocol):
         """Encode inputs once."""
 
     def begin(
-        self, memory: Any, rows: Tensor, tokens: Tensor, *, lexicon: Tensor | None = None
+        self,
+        memory: Any,
+        rows: Tensor,
+        tokens: Tensor,
+        *,
+        lexicon: Tensor | None = None,
+        at: Tensor | slice | None = None,
     ) -> tuple[Any, Tensor]:
         """A Decoding of targets of the inputs `rows` [N] that begin with tokens [N, m].
 
         Args:
-            lexicon: ids of the only tokens that will be fed, where they are known.
+            lexicon: ids of the only tokens that will be fed, where they are known, ascending.
+            at: the only ones of the hidden states that are wanted.
 
         Returns:
             it, and hidden states [N, m + 1, d] that predict the tokens and what follows them.

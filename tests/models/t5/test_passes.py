@@ -63,7 +63,7 @@ def test_steps_moved_and_cut_equal_one_plain_pass(model, is_light, has_lexicon):
     decoding.advance(wrong)
     decoding.rewind(3)
     last = torch.tensor([[24, 20], [21, 20], [22, 3], [23, 24]])
-    hidden = decoding.advance(last, last=True)
+    hidden = decoding.advance(last, at=slice(-1, None))
     assert hidden.shape[1] == 1
     kept, texts = torch.tensor([1, 0, 3, 3]), torch.tensor([0, 0, 1, 1])
     whole = torch.cat([first[texts], more[kept], last], dim=1)

@@ -1,6 +1,7 @@
 """The weights of a T5 stack, laid out for many small passes without gradient.
 
-A small model spends its time in the number of operations, not in their size. So where the weights
+A small model spends its time in the number of operations, not in their size: hidden states are
+rows [N, d] all the way, and where the weights
 are few they are copied once into fewer and ready products: queries, keys and values are one matrix,
 and the scale of each norm is part of the matrix behind it. A large model keeps its own modules: its
 products are long, and a copy would cost memory.
@@ -8,14 +9,16 @@ products are long, and a copy would cost memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import embedding, gelu, linear
 
 LIGHT = 4_000_000  # weights of a stack up to which they are copied into ready products
+TABLE = 4_000_000  # numbers up to which the first layer's products are kept for each token
 GROWTH = 64  # positions by which the table of position biases grows
 
 
@@ -27,24 +30,31 @@ def _is_plain(modules: Sequence[Any]) -> bool:
     )
 
 
-def scaled(hidden: Tensor, eps: float) -> Tensor:
-    """A T5 norm without its weight: hidden [..., d] over the root of its mean square."""
-    norm = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
-    return hidden * torch.rsqrt(norm * norm / hidden.shape[-1] + eps)
-
-
 class Norm:
-    """A T5 norm."""
+    """A T5 norm: hidden [..., d] over the root of its mean square, times a weight.
+
+    Args:
+        module: of transformers.
+    """
 
     def __init__(self, module: Any) -> None:
         self.module = module
         self.is_plain = module.weight.dtype == torch.float32
+        d = len(module.weight)
+        # the root of a mean is the length over sqrt(d), which is counted into the weight
+        self.weight = module.weight * d**0.5
+        self.least = torch.sqrt(torch.full_like(self.weight[:1], d * module.variance_epsilon))
+
+    def unit(self, hidden: Tensor) -> Tensor:
+        """hidden over its length: the norm but for its weight."""
+        length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+        return hidden / torch.hypot(length, self.least)
 
     def __call__(self, hidden: Tensor) -> Tensor:
         if not self.is_plain:
             normed: Tensor = self.module(hidden)
             return normed
-        return scaled(hidden, self.module.variance_epsilon) * self.module.weight
+        return self.unit(hidden) * self.weight
 
 
 class Maps:
@@ -60,9 +70,8 @@ class Maps:
         self.weight: Tensor | None = None
         if is_light and _is_plain(modules):
             self.weight = torch.cat([module.weight for module in modules])
-            if norm is not None:
-                self.weight = self.weight * norm.weight
-            self.eps = 0.0 if norm is None else norm.variance_epsilon
+            if self.norm is not None:
+                self.weight = self.weight * self.norm.weight
             self.sizes = [len(module.weight) for module in modules]
 
     def __call__(self, hidden: Tensor) -> Sequence[Tensor]:
@@ -71,13 +80,13 @@ class Maps:
                 hidden = self.norm(hidden)
             return [module(hidden) for module in self.modules]
         if self.norm is not None:
-            hidden = scaled(hidden, self.eps)
+            hidden = self.norm.unit(hidden)
         mapped = linear(hidden, self.weight)
         return [mapped] if len(self.sizes) == 1 else mapped.split(self.sizes, dim=-1)
 
 
 class Sum:
-    """residual + map(input), in one operation where the map is plain."""
+    """residual [N, d] + map(input [N, d']), in place where the map is plain."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -87,8 +96,17 @@ class Sum:
         if self.weight is None:
             mapped: Tensor = self.module(hidden)
             return residual + mapped
-        flat = hidden.reshape(-1, hidden.shape[-1])
-        return torch.addmm(residual.reshape(len(flat), -1), flat, self.weight).view(residual.shape)
+        return residual.addmm_(hidden, self.weight)
+
+
+def _activation(module: Any) -> Callable[[Tensor], Tensor]:
+    """What a module computes, in one operation where there is one."""
+    if isinstance(module, nn.ReLU):
+        return torch.relu_
+    if type(module).__name__ == "NewGELUActivation":
+        return partial(gelu, approximate="tanh")
+    found: Callable[[Tensor], Tensor] = module
+    return found
 
 
 class FeedForward:
@@ -99,14 +117,14 @@ class FeedForward:
         dense = layer.DenseReluDense
         gated = hasattr(dense, "wi_1")
         inner = [dense.wi_0, dense.wi_1] if gated else [dense.wi]
-        self.is_light = is_light and _is_plain([*inner, dense.wo])
-        if self.is_light:
-            self.act = torch.relu_ if isinstance(dense.act, nn.ReLU) else dense.act
-            self.inner = Maps(inner, layer.layer_norm, is_light=True)
+        self.is_plain = _is_plain([*inner, dense.wo])
+        if self.is_plain:
+            self.act = _activation(dense.act)
+            self.inner = Maps(inner, layer.layer_norm, is_light=is_light)
             self.outer = Sum(dense.wo)
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        if not self.is_light:
+        if not self.is_plain:
             mapped: Tensor = self.layer(hidden)
             return mapped
         first, *gate = self.inner(hidden)
@@ -147,14 +165,30 @@ class T5Weights:
         self.final_norm = Norm(stack.final_layer_norm)
         self._attention = first
         self._bias: Tensor | None = None
+        self._first: Tensor | None = None
 
-    def split(self, hidden: Tensor) -> Tensor:
-        """[N, T, heads * size] to [N, heads, T, size]."""
-        return hidden.view(*hidden.shape[:2], self.heads, self.size).transpose(1, 2)
+    def first_in(self, ids: Tensor) -> Sequence[Tensor]:
+        """Queries, keys and values [N, heads * size] of the first layer, for tokens [N].
+
+        They depend on the token alone, as T5 adds positions to scores only: where the vocabulary is
+        small, they are looked up.
+        """
+        entry = self.blocks[0].self_in
+        width = 3 * self.heads * self.size
+        if entry.weight is None or self.embed.num_embeddings * width > TABLE:
+            return entry(self.embed(ids))
+        if self._first is None:
+            with torch.inference_mode(False), torch.no_grad():  # outlives the mode
+                self._first = torch.cat(list(entry(self.embed.weight)), dim=-1)
+        return embedding(ids, self._first).split(width // 3, dim=-1)
+
+    def split(self, hidden: Tensor, n: int) -> Tensor:
+        """[N * T, heads * size] to [N, heads, T, size]."""
+        return hidden.view(n, -1, self.heads, self.size).transpose(1, 2)
 
     def join(self, mixed: Tensor) -> Tensor:
-        """[N, heads, T, size] to [N, T, heads * size]."""
-        return mixed.transpose(1, 2).reshape(mixed.shape[0], mixed.shape[2], -1)
+        """[N, heads, T, size] to [N * T, heads * size]."""
+        return mixed.transpose(1, 2).reshape(-1, self.heads * self.size)
 
     def position_bias(self, length: int) -> Tensor:
         """[heads, L, L] with L >= length: bias of a query (row) towards a key (column).
@@ -199,4 +233,4 @@ class Prepared:
 
 def _versions(parameters: Sequence[Tensor]) -> object:
     """What changes with the weights: every optimizer and every load counts a version up."""
-    return [(p.data_ptr(), p._version, p.dtype) for p in parameters]
+    return [(p.data_ptr(), p._version) for p in parameters]
