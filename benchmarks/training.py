@@ -11,6 +11,7 @@ on dev after the round are compared.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -319,6 +320,7 @@ def round_of(given: argparse.Namespace) -> dict[str, Any]:
         write_cases(Path(folder) / "warm.parquet", warm)
         Steps(labeler, variation).contrast(contrast_cases(labeler, warm)[:BATCH], 14)
         labeler.model.eval()
+        gc.collect()  # so that it does not fall into one of the stages by chance
 
         clock.watch("search", candidate_sets, "label_search")
         clock.watch("correct", candidate_sets, "with_corrections")
@@ -395,6 +397,7 @@ def compare_rounds(given: argparse.Namespace) -> dict[str, Any]:
     first = {name: runs[0] for name, runs in found.items()}
     result: dict[str, Any] = {
         "rounds": given.rounds,
+        "commits": {name: commit_of(tree) for name, tree in trees.items()},
         "texts": first["this"]["texts"],
         "dev texts": first["this"]["dev texts"],
         "seconds": {
@@ -417,6 +420,13 @@ def compare_rounds(given: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def commit_of(tree: Path) -> str:
+    """The commit that a source tree is of; "unknown" outside of git."""
+    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 def agreement(one: list[Any], other: list[Any]) -> dict[str, Any]:
     """How many texts have the same candidates in one order, and how far their numbers differ."""
     same = 0
@@ -436,7 +446,10 @@ def page(
     given: argparse.Namespace, facts: dict[str, Any], steps: dict[str, Any], rounds: dict[str, Any]
 ) -> str:
     """The section of the page."""
-    lines = [f"## Training steps and rounds\n\n{machine_line(facts)}\n"]
+    command = f"python benchmarks/training.py --model RUN/fitted --data {given.data}"
+    command += "" if given.against is None else " --against OTHER/src"
+    command += f" --texts {given.texts} --rounds {given.rounds}"
+    lines = [f"## Training steps and rounds\n\n```\n{command}\n```\n\n{machine_line(facts)}\n"]
     lines.append(
         f"A step on one batch of {BATCH} texts of {given.data}, the embedded default, one thread:"
         " forward, backward, clipping, AdamW, average of the weights. Processor time, medians and"
@@ -465,6 +478,10 @@ def page(
     rows.append(["together", *(f"{totals[name]:.2f}" for name in names)])
     head = ["stage", "this tree"]
     if "other" in totals:
+        lines[-1] += (
+            f"This tree is commit {rounds['commits']['this']}, the other"
+            f" {rounds['commits']['other']}.\n"
+        )
         for row, stage in zip(rows, STAGES, strict=False):
             row.append(f"{seconds['other'][stage] / max(seconds['this'][stage], 1e-9):.1f}")
         low, high = rounds["range"]
