@@ -61,11 +61,15 @@ class SlotGrammar:
         """True where the symbols of path fill exactly n_slots slots by legal choices."""
         state, closed = 0, 0
         for symbol in path:
-            taken = next((c for c in self.choices[state] if c.symbol == symbol), None)
-            if taken is None or closed == n_slots:
+            for choice in self.choices[state]:
+                if choice.symbol == symbol:
+                    break
+            else:
                 return False
-            state = taken.state
-            closed += taken.closes
+            if closed == n_slots:
+                return False
+            state = choice.state
+            closed += choice.closes
         return closed == n_slots
 
 
@@ -107,9 +111,11 @@ class TokenGrammar:
         state, slot = 0, 0
         for symbol in path:
             for token in ids_of(symbol):
-                if token not in self.tokens[state]:
-                    raise ValueError(f"{symbol!r} may not follow {' '.join(path)!r} in slot {slot}")
-                taken = self.tokens[state].index(token)
+                try:
+                    taken = self.tokens[state].index(token)
+                except ValueError as error:
+                    message = f"{symbol!r} may not follow {' '.join(path)!r} in slot {slot}"
+                    raise ValueError(message) from error
                 positions.append(len(tokens))
                 states.append(state)
                 tokens.append(token)
