@@ -193,9 +193,15 @@ def with_corrections(
         written = labeler.form.encode(example, output)
         if written is not None:
             row = CandidateRow(
-                example.id, written, output, source="corrected", parent=0, round=settings.round
+                example.id,
+                written,
+                output,
+                source="corrected",
+                parent=0,
+                note="one less",
+                round=settings.round,
             )
-            add(output, dataclasses.replace(row, note="one less"))
+            add(output, row)
     places = {output: place for place, output in enumerate(seen)}
     for candidate in ranked:
         if len(seen) >= settings.per_example:
