@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from groot.errors import ConfigError, ModelError, UnknownNameError
+from groot.models.classifier_reward import load_classifier
 from groot.models.embedded_text import make_text_model
 from groot.models.reward_model import RewardModel
 from groot.rewards import parse_rewards
@@ -124,3 +125,12 @@ def test_a_reward_model_with_other_tokens_reads_the_text(name, generator, tmp_pa
         scores, _ = made.rescore(torch.zeros((1, 1)), end, None, state)
         expected = 3.0 * float(reward_model.text_rewards(["play"], ["play"]).detach())
         assert float(scores) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["pargs", "cd", "rad", "farma"])
+def test_a_classifier_is_no_guide_where_causality_is_needed(
+    name, tiny_generator, make_encoder_folder, tmp_path
+):
+    judge = load_classifier(make_encoder_folder("bert", tmp_path, num_labels=1))
+    with pytest.raises(ConfigError, match="a sequence classifier is not causal"):
+        make_guide(name, tiny_generator("causal"), reward_model=judge)

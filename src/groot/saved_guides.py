@@ -19,6 +19,7 @@ from groot.errors import ConfigError, ModelError
 from groot.generator import Generator
 from groot.labeler import Labeler
 from groot.models.alternatives import position_limit
+from groot.models.classifier_reward import ClassifierReward
 from groot.models.loading import load_model, read_json, save_model
 from groot.models.prompts import Prompts
 from groot.models.retokenising import Retokenising
@@ -48,6 +49,9 @@ REWARD_MODEL, TUNED, REFERENCE = "reward_model", "tuned", "reference"
 # Guides that are made of a reward model; `deal` and `best_of_n` ask it for whole texts.
 OF_REWARD_MODEL = ("args", "pargs", "cd", "rad", "farma", "deal", "best_of_n")
 OF_LABELS = OF_REWARD_MODEL[:5]  # what also steers a labeler
+
+# Those of them that take a reward model of whole texts.
+OF_CLASSIFIER = ("best_of_n", "deal", "args")
 
 
 def make_guide(
@@ -89,6 +93,12 @@ def make_guide(
     if name in OF_REWARD_MODEL:
         if reward_model is None:
             raise ConfigError(f"guide {name!r} needs a reward model: --reward-model DIR.")
+        if isinstance(reward_model, ClassifierReward) and name not in OF_CLASSIFIER:
+            raise ConfigError(
+                f"guide {name!r} steers by rewards of prefixes, and a sequence classifier is not"
+                f" causal: it judges whole texts. Use it with {', '.join(OF_CLASSIFIER)}, or train"
+                " a causal reward model: groot reward-model --model GENERATOR_DIR."
+            )
         if isinstance(generator, Labeler):
             return made(_read_labels(reward_model, generator), **settings)
         judge = read_by(reward_model, generator)
