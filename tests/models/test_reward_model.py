@@ -21,9 +21,12 @@ def random_rows(lengths: list[int], seed: int = 3) -> list[list[int]]:
     return [[rng.randrange(5, 290) for _ in range(length)] for length in lengths]
 
 
-@pytest.fixture(scope="module", params=["partial", "vocabulary"])
+@pytest.fixture(scope="module", params=["partial", "vocabulary", "additive"])
 def model(model_folder, request) -> RewardModel:
-    return RewardModel(load_model(model_folder), request.param).eval()
+    made = RewardModel(load_model(model_folder), request.param).eval()
+    if made.kind == "additive":  # which begins with zeros
+        torch.nn.init.normal_(made.head.weight, generator=torch.Generator().manual_seed(4))
+    return made
 
 
 def inputs_of(model: RewardModel) -> list[list[int]]:
@@ -51,6 +54,9 @@ def slow_prefix_rewards(model: RewardModel, input_ids: list[int], output: list[i
             hidden = out.decoder_hidden_states[-1]
         if model.kind == "vocabulary":
             found.append(out.logits[0, -2, last].item())
+        elif model.kind == "additive":
+            before = found[-1] if found else 0.0
+            found.append(before + (model.head.weight[last] @ hidden[0, -2]).item())
         else:
             assert model.head is not None
             found.append((hidden[0, -1] @ model.head.weight[0]).item())
@@ -123,7 +129,7 @@ def test_prefixes_may_begin_with_tokens_and_advance_without_scoring(model):
 def test_the_whole_vocabulary_is_scored_at_once_or_refused(model):
     inputs = inputs_of(model)
     scoring = model.begin(inputs, torch.arange(3))
-    if model.kind != "vocabulary":
+    if model.kind == "partial":
         with pytest.raises(ModelError, match="not the whole vocabulary"):
             scoring.score_all()
         return
@@ -131,6 +137,8 @@ def test_the_whole_vocabulary_is_scored_at_once_or_refused(model):
     named = torch.tensor([[8, 200], [8, 200], [8, 200]])
     torch.testing.assert_close(scoring.score(named), scores.gather(1, named))
     torch.testing.assert_close(scores[:, 200], model.rewards(inputs, [[200]] * 3), **CLOSE)
+    if model.kind == "additive":
+        return
     outputs = random_rows([3, 1, 2])
     rewards, best, is_real = model.rewards_and_best_next(inputs, outputs)
     torch.testing.assert_close(rewards, model.prefix_rewards(inputs, outputs)[0], **CLOSE)

@@ -24,6 +24,7 @@ from groot.cli.predict import predict
 from groot.cli.report import report
 from groot.cli.reward_model import reward_model
 from groot.cli.reward_option import RewardCommand
+from groot.cli.steer import steer
 from groot.cli.threshold import threshold
 from groot.cli.train import train
 from groot.cli.tune import tune
@@ -49,6 +50,7 @@ app.command("compare-guides", cls=RewardCommand, no_args_is_help=True)(compare_g
 app.command(cls=RewardCommand, no_args_is_help=True)(diagnose)
 app.command("reward-model", no_args_is_help=True)(reward_model)
 app.command(cls=RewardCommand, no_args_is_help=True)(tune)
+app.command(cls=RewardCommand, no_args_is_help=True)(steer)
 app.command(no_args_is_help=True)(report)
 app.command(no_args_is_help=True)(export)
 

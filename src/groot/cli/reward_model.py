@@ -37,7 +37,7 @@ def reward_model(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder of the run; made if needed")],
     kind: Annotated[
-        Literal["sequence", "partial", "value", "rad", "vocabulary"],
+        Literal["sequence", "partial", "value", "rad", "vocabulary", "additive"],
         typer.Option(help="what is learnt: sequence (ARGS), partial (PARGS), value (CD), ..."),
     ] = "partial",
     held_out: Annotated[

@@ -23,7 +23,7 @@ from groot.models.loading import load_model, read_json, save_model
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
 
-Kind = Literal["sequence", "partial", "value", "rad", "vocabulary"]
+Kind = Literal["sequence", "partial", "value", "rad", "vocabulary", "additive"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SETTINGS_FILE = "groot.json"
@@ -74,7 +74,10 @@ class RewardModel(nn.Module):
             "value": the expected final reward of what goes on from a prefix (CD, FUDGE);
             "rad": the final reward, learnt with more weight on late prefixes (RAD);
             "vocabulary": the logit of a token is the reward of the prefix that ends with it, so
-            that one call scores the whole vocabulary (FaRMA).
+            that one call scores the whole vocabulary (FaRMA);
+            "additive": Bradley-Terry on prefixes, too, but the reward of a prefix is the sum of
+            what each of its tokens adds; a head of its own says it of the whole vocabulary in one
+            call, from the state before the token. It begins with zeros.
         separator: what ends the prompt of a causal backbone; None as in `Prompts`.
         max_prompt_tokens: of a longer prompt that is given as text, the end is read; None: all.
 
@@ -100,7 +103,13 @@ class RewardModel(nn.Module):
         )
         self.max_prompt_tokens = max_prompt_tokens
         self.head: nn.Linear | None = None
-        if kind != "vocabulary":
+        if kind == "additive":
+            rows = backbone.model.get_input_embeddings().weight.shape[0]
+            self.head = nn.Linear(int(backbone.config.hidden_size), rows)
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+            self.head.to(backbone.device)
+        elif kind != "vocabulary":
             width = int(backbone.config.hidden_size)
             self.head = nn.Linear(width, 1, bias=kind in ("value", "rad"))
             with torch.no_grad():
@@ -123,7 +132,14 @@ class RewardModel(nn.Module):
         return rewards.squeeze(-1).float()
 
     def token_rewards(self, hidden: Tensor) -> Tensor:
-        """Rewards [..., V] of every next token, of hidden states [..., d] before it."""
+        """Rewards [..., V] of every next token, of hidden states [..., d] before it.
+
+        Of kind "additive", what each token adds to the reward of the prefix.
+        """
+        if self.kind == "additive":
+            assert self.head is not None
+            added: Tensor = self.head(hidden)
+            return added.float()
         return self.backbone.logits(hidden).float()
 
     def prefix_rewards(
@@ -142,9 +158,11 @@ class RewardModel(nn.Module):
             ShapeError: if inputs and outputs differ in number, or an output is empty.
         """
         hidden, tokens, is_real = self._hidden(inputs, outputs)
-        if self.kind == "vocabulary":
+        if self.kind in ("vocabulary", "additive"):
             logits = self.token_rewards(hidden[:, :-1])
             rewards = logits.gather(2, tokens[:, :, None])[:, :, 0]
+            if self.kind == "additive":
+                rewards = rewards.cumsum(1)
         else:
             rewards = self.reward_of(hidden[:, 1:])
         return rewards.masked_fill(~is_real, 0.0), is_real
@@ -232,6 +250,12 @@ class RewardModel(nn.Module):
         """
         self.eval()
         memory = self.backbone.encode(inputs)
+        if self.kind == "additive":  # the first tokens have rewards, too
+            scoring = _AdditiveScoring(self, begin_alternatives(self.backbone, memory, rows))
+            every = torch.arange(len(rows), device=rows.device)
+            for column in () if tokens is None else tokens.T:
+                scoring.advance(every, column)
+            return scoring
         alternatives = begin_alternatives(self.backbone, memory, rows, tokens)
         if self.kind == "vocabulary":
             return _VocabularyScoring(self, alternatives)
@@ -372,6 +396,35 @@ class _VocabularyScoring(PrefixScoring):
 
     def advance(self, index: Tensor, tokens: Tensor) -> None:
         """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
+        self._alternatives.keep(index, tokens)
+        self.calls += 1
+        self.tokens += tokens.numel()
+
+
+class _AdditiveScoring(PrefixScoring):
+    """What every next token adds, at once, on top of what the prefix has; as the one above."""
+
+    def __init__(self, model: RewardModel, alternatives: Alternatives) -> None:
+        self._model = model
+        self._alternatives = alternatives
+        self._total = alternatives.hidden.new_zeros(len(alternatives.hidden)).float()  # [N]
+        self._added: Tensor | None = None
+
+    @torch.no_grad()
+    def score_all(self) -> Tensor:
+        """Rewards [N, V] of each prefix with any token behind it."""
+        if self._added is None:
+            self._added = self._model.token_rewards(self._alternatives.hidden)
+        return self._total[:, None] + self._added
+
+    def score(self, tokens: Tensor) -> Tensor:
+        """Rewards [N, k] of each prefix with one of tokens [N, k] behind it; the prefixes stay."""
+        return self.score_all().gather(1, tokens)
+
+    def advance(self, index: Tensor, tokens: Tensor) -> None:
+        """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
+        self._total = self.score_all()[index].gather(1, tokens[:, None])[:, 0]
+        self._added = None
         self._alternatives.keep(index, tokens)
         self.calls += 1
         self.tokens += tokens.numel()

@@ -63,11 +63,7 @@ def steered_search(
         raise ConfigError(f"k is {k}, width is {width}; want 1 <= k <= width.")
     check_steers_labels(guide)
     tables = tables_of(codec, model.device)
-    if not tables.keeps_step:
-        raise ConfigError(
-            "a guide steers labels of one token each; this labeler's take several, or are classes."
-            "\n  Train with model.label_style=token, or choose with --choose mbr."
-        )
+    check_takes_guides(tables)
     was_training = model.training
     model.train(False)
     found = [Found(((),), (0.0,), False, width, (0.0,))] * len(inputs)  # of a text without words
@@ -89,6 +85,15 @@ def steered_search(
             found[i] = one
     model.train(was_training)
     return found
+
+
+def check_takes_guides(tables: LabelTables) -> None:
+    """Raise ConfigError for a label grammar that cannot be searched under a guide."""
+    if not tables.keeps_step:
+        raise ConfigError(
+            "a guide steers labels of one token each; this labeler's take several, or are classes."
+            "\n  Train with model.label_style=token, or choose with --choose mbr."
+        )
 
 
 def check_steers_labels(guide: object) -> None:

@@ -57,6 +57,7 @@ OBJECTIVE_OF: Mapping[Kind, str] = {
     "value": "value_regression",
     "rad": "cumulative_squared",
     "vocabulary": "max_consistency",
+    "additive": "partial_bradley_terry",
 }
 
 

@@ -27,7 +27,7 @@ class Pargs(RewardGuide):
     """
 
     name = "pargs"
-    kinds = ("partial",)
+    kinds = ("partial", "additive")
 
     def __init__(
         self,

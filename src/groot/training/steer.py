@@ -1,0 +1,350 @@
+"""Steer a frozen labeler: a reward of partial targets, learnt from labelled texts it did not see.
+
+The labeler stays as it is. On its own decoder states a linear head learns what each label adds to
+the reward of a prefix, so that log_p + reward puts the candidates with the highest reward first:
+
+    minimise  - sum over texts of sum over k of softmax(log_p + r)[k] * reward[k]
+              + strength * |head|^2
+
+where half of a candidate's reward is the gold's and half is what the labeler itself expects of it.
+
+Texts of the training set teach little here: a model that knows them by heart makes few of its usual
+mistakes on them. So the texts are held out, few, and the head is small; its strength is chosen by
+cross-validation, which also says what to expect of the guide on new texts.
+
+DIR/guide          the guide, for groot predict --guide
+DIR/results.json   rewards, unguided and guided, each text under a head that did not learn from it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from groot.data.benchmarks import Split
+from groot.errors import ConfigError, DataError
+from groot.evaluation.significance import mean_of, paired_difference
+from groot.labeler import Labeler, labeler_folder
+from groot.labeler import load as load_labeler
+from groot.labels.grammar import EncodedTarget
+from groot.models.reward_model import RewardModel
+from groot.models.scoring import asked_states, collate_targets
+from groot.rewards import Reward
+from groot.saved_guides import save_guide
+from groot.search.choose import choose_all, expected_rewards
+from groot.search.guides.pargs import Pargs
+from groot.search.label_tables import tables_of
+from groot.search.steered_search import check_takes_guides
+from groot.training.evaluate_folder import read_labelled
+from groot.training.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
+from groot.training.files import write_folder, write_json
+from groot.types import Candidate, Example
+
+logger = logging.getLogger(__name__)
+
+GUIDE, RESULTS_FILE = "guide", "results.json"
+TEXTS_AT_A_TIME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SteerSettings:
+    """How a labeler's guide is learnt.
+
+    Args:
+        num_candidates: searched per text.
+        strengths: of the penalty on the head, tried by cross-validation.
+        weights: of the guide, tried by cross-validation.
+        gold_share: of the reward that is learnt; the rest is what the labeler expects.
+        folds: of the cross-validation.
+        iterations: of L-BFGS at most.
+    """
+
+    num_candidates: int = 16
+    strengths: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    weights: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    gold_share: float = 0.5
+    folds: int = 3
+    iterations: int = 30
+
+    def __post_init__(self) -> None:
+        if self.num_candidates < 2 or self.folds < 2 or self.iterations < 1:
+            raise ConfigError(
+                f"num_candidates={self.num_candidates} and folds={self.folds} must be 2 or more,"
+                f" iterations={self.iterations} 1 or more."
+            )
+        for name in ("strengths", "weights"):
+            values = getattr(self, name)
+            if not values or min(values) <= 0:
+                raise ConfigError(f"{name}={values}: want at least one, each above 0.")
+        if not 0 <= self.gold_share <= 1:
+            raise ConfigError(f"gold_share={self.gold_share}: want a share between 0 and 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The candidates of N texts, and the frozen labeler's states before each of their labels.
+
+    Args:
+        log_p, rewards: [N, K]; -inf and 0 in padding.
+        states: [Q, d + 1] decoder states of mean squared length 1, and a constant; each once.
+        place: [N, K, S] the state before each label.
+        column: [N, K, S] the label, as a column of `codec.choice_ids`.
+        is_label: [N, K, S] False for padding.
+        scale: what the states were divided by.
+    """
+
+    log_p: Tensor
+    rewards: Tensor
+    states: Tensor
+    place: Tensor
+    column: Tensor
+    is_label: Tensor
+    scale: float
+
+    def added(self, head: Tensor) -> Tensor:
+        """Reward [N, K] of each candidate under a head [A, d + 1]."""
+        of_state = self.states @ head.T  # [Q, A]
+        added = of_state.flatten()[self.place * of_state.shape[1] + self.column]
+        return added.masked_fill(~self.is_label, 0.0).sum(2)
+
+
+def train_steering(
+    folder: str | Path,
+    data: str | Path,
+    *,
+    out: Path,
+    split: Split = "dev",
+    reward_specs: Sequence[str] | None = None,
+    settings: SteerSettings | None = None,
+    events: OnEvent = ignore_events,
+) -> dict[str, Any]:
+    """Learn a guide for the labeler in a folder, and save it.
+
+    Args:
+        folder: of a run or a labeler.
+        data: labelled texts that it was not trained on: a file, a folder or a benchmark.
+        out: folder for the guide and its numbers; what is there is replaced.
+        split: of a benchmark or a folder of splits.
+        reward_specs: what is maximised; None is what the labeler was optimised for.
+        settings: None for the defaults.
+        events: told what happens.
+
+    Returns:
+        what results.json holds, see `learn_guide`.
+
+    Raises:
+        DataError: if the data cannot be read, or no text of it can be learnt from.
+    """
+    labeler = load_labeler(labeler_folder(folder))
+    examples = read_labelled(data, split=split).examples
+    with labeler.reward(reward_specs) as reward:
+        guide, results = learn_guide(labeler, examples, reward, settings=settings, events=events)
+    results = {"reward": reward.name, "data": str(data), "split": split, **results}
+    out.mkdir(parents=True, exist_ok=True)
+    with write_folder(out / GUIDE) as place:
+        save_guide(guide, place)
+    write_json(out / RESULTS_FILE, results)
+    return results
+
+
+def learn_guide(
+    labeler: Labeler,
+    examples: Sequence[Example],
+    reward: Reward,
+    *,
+    settings: SteerSettings | None = None,
+    events: OnEvent = ignore_events,
+) -> tuple[Pargs, dict[str, Any]]:
+    """Learn a guide for a labeler from labelled texts that it was not trained on.
+
+    Args:
+        labeler: stays as it is; the guide's reward model shares its weights.
+        examples: with gold. Those of more words than one window are left out.
+        reward: what is maximised.
+        settings: None for the defaults.
+        events: told what happens.
+
+    Returns:
+        the guide, and its numbers: "texts", "left_out", "strength", "weight", "seconds"; "tried",
+        the cross-validated mean reward of each strength and weight; mean rewards "unguided" and
+        "unguided_mbr", and cross-validated "guided" and "guided_mbr", where MBR takes
+        softmax(log_p + weight * reward) for the probability of a candidate; "difference" of guided
+        and unguided with interval and p-value.
+
+    Raises:
+        DataError: if fewer texts than folds are left.
+        ConfigError: for a labeler whose labels are not one token each.
+    """
+    settings = settings or SteerSettings()
+    check_takes_guides(tables_of(labeler.codec, labeler.model.device))
+    started = time.perf_counter()
+    usable = [one for one in examples if 0 < len(one.words) <= labeler.window_words]
+    if len(usable) < settings.folds:
+        raise DataError(
+            f"{len(usable)} texts of at most {labeler.window_words} words: too few to learn from in"
+            f" {settings.folds} folds. Give more labelled texts."
+        )
+    events(StageStarted("candidates", len(usable)))
+    found: list[list[Candidate]] = []
+    for first in range(0, len(usable), 4 * TEXTS_AT_A_TIME):
+        part = usable[first : first + 4 * TEXTS_AT_A_TIME]
+        found += labeler.candidates(part, k=settings.num_candidates, max_width=0)
+        events(StepDone("candidates", len(found), len(usable)))
+    rewards = reward.score(usable, found)
+    held = _candidates(labeler, usable, found, rewards)
+    wanted = held.rewards.clone()  # what is learnt
+    for row, (example, some) in enumerate(zip(usable, found, strict=True)):
+        for rank, expected in enumerate(expected_rewards(example, some, reward)):
+            if expected is not None:
+                wanted[row, rank] += (1 - settings.gold_share) * (expected - wanted[row, rank])
+    fold_of = torch.arange(len(usable)) % settings.folds
+    added: dict[float, Tensor] = {}  # by heads that did not learn from the text
+    for number, strength in enumerate(settings.strengths, start=1):
+        added[strength] = torch.zeros_like(held.log_p)
+        for fold in range(settings.folds):
+            head = _fit(held, wanted, fold_of != fold, strength, settings.iterations)
+            added[strength][fold_of == fold] = held.added(head)[fold_of == fold]
+        events(StepDone("candidates", number, len(settings.strengths)))
+    tried = {
+        (strength, weight): float(_firsts(held, held.log_p + weight * added[strength]).mean())
+        for strength in settings.strengths
+        for weight in settings.weights
+    }
+    strength, weight = max(tried, key=lambda pair: tried[pair])
+    everything = torch.ones(len(usable), dtype=torch.bool)
+    head = _fit(held, wanted, everything, strength, settings.iterations)
+    guide = _guide(labeler, held, head, weight)
+    scores = held.log_p + weight * added[strength]
+    before, after = _firsts(held, held.log_p), _firsts(held, scores)
+    difference = paired_difference(mean_of(before.numpy()), mean_of(after.numpy()))
+    results = {
+        "texts": len(usable),
+        "left_out": len(examples) - len(usable),
+        "strength": strength,
+        "weight": weight,
+        "tried": [{"strength": s, "weight": w, "reward": value} for (s, w), value in tried.items()],
+        "unguided": float(before.mean()),
+        "guided": float(after.mean()),
+        "unguided_mbr": _mbr(usable, found, rewards, held.log_p, reward),
+        "guided_mbr": _mbr(usable, found, rewards, scores, reward),
+        "difference": difference._asdict(),
+        "seconds": time.perf_counter() - started,
+    }
+    events(StageFinished("candidates", results["seconds"], {"guided": results["guided"]}))
+    return guide, results
+
+
+@torch.no_grad()
+def _candidates(
+    labeler: Labeler,
+    examples: Sequence[Example],
+    found: Sequence[Sequence[Candidate]],
+    rewards: Sequence[Sequence[float | None]],
+) -> Candidates:
+    codec, model = labeler.codec, labeler.model.eval()
+    choice_ids = codec.choice_ids.to(model.device)
+    n, k = len(examples), max(map(len, found))
+    slots = max(labeler.form.slots(example) for example in examples)
+    log_p, values = torch.full((n, k), -torch.inf), torch.zeros((n, k))
+    place = torch.zeros((n, k, slots), dtype=torch.long)
+    column, is_label = torch.zeros_like(place), torch.zeros((n, k, slots), dtype=torch.bool)
+    states: list[Tensor] = []
+    count = 0
+    order = sorted(range(n), key=lambda i: len(examples[i].words))
+    for first in range(0, n, TEXTS_AT_A_TIME):
+        part = order[first : first + TEXTS_AT_A_TIME]
+        targets: list[EncodedTarget] = []
+        rows: list[tuple[int, int]] = []  # (text, candidate) of each target
+        for text in part:
+            for rank, candidate in enumerate(found[text]):
+                assert candidate.output is not None  # search writes legal targets only
+                target = codec.encode(examples[text], candidate.output)
+                assert target is not None
+                targets.append(target)
+                rows.append((text, rank))
+                log_p[text, rank] = candidate.log_p or 0.0
+                values[text, rank] = rewards[text][rank] or 0.0
+        of_part = {text: row for row, text in enumerate(part)}
+        batch = collate_targets(model, targets, [of_part[text] for text, _ in rows])
+        inputs = [codec.input_ids(examples[text]) for text in part]
+        hidden, before = asked_states(model, inputs, batch, batch.decisions, batch.is_decision)
+        said = torch.searchsorted(choice_ids, batch.tokens.gather(1, batch.decisions))
+        width = batch.decisions.shape[1]
+        at = torch.tensor(rows).T
+        place[at[0], at[1], :width] = (before + count).cpu()
+        column[at[0], at[1], :width] = said.clamp(max=len(choice_ids) - 1).cpu()
+        is_label[at[0], at[1], :width] = batch.is_decision.cpu()
+        states.append(hidden.float().cpu())
+        count += len(hidden)
+    every = torch.cat(states)
+    scale = float(every.square().sum(1).mean().sqrt())
+    every = torch.cat([every / scale, torch.ones(len(every), 1)], dim=1)
+    return Candidates(log_p, values, every, place * is_label, column * is_label, is_label, scale)
+
+
+def _fit(
+    held: Candidates, rewards: Tensor, is_used: Tensor, strength: float, iterations: int
+) -> Tensor:
+    """The head [A, d + 1] of the lowest loss on some of the texts, for rewards [N, K]."""
+    n_labels = int(held.column.max()) + 1
+    head = torch.zeros((n_labels, held.states.shape[1]), requires_grad=True)
+    optimizer = torch.optim.LBFGS([head], max_iter=iterations, line_search_fn="strong_wolfe")
+    used = dataclasses.replace(
+        held, place=held.place[is_used], column=held.column[is_used],
+        is_label=held.is_label[is_used],
+    )  # fmt: skip
+    log_p, wanted = held.log_p[is_used], rewards[is_used]
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        p = (log_p + used.added(head)).softmax(1)
+        value: Tensor = strength * head.square().sum() - (p * wanted).sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[arg-type, no-untyped-call]
+    return head.detach()
+
+
+def _guide(labeler: Labeler, held: Candidates, head: Tensor, weight: float) -> Pargs:
+    """The guide of a head: its reward model is the labeler with the head on it."""
+    model = RewardModel(labeler.model, "additive")
+    assert model.head is not None
+    ids = labeler.codec.choice_ids[: len(head)]
+    with torch.no_grad():
+        model.head.weight[ids] = (head[:, :-1] / held.scale).to(model.head.weight)
+        model.head.bias[ids] = head[:, -1].to(model.head.bias)
+    return Pargs(model.eval(), weight=weight, temperature=0.0)
+
+
+def _firsts(held: Candidates, scores: Tensor) -> Tensor:
+    """[N] the reward of the candidate with the highest score."""
+    return held.rewards.gather(1, scores.argmax(1, keepdim=True))[:, 0]
+
+
+def _mbr(
+    examples: Sequence[Example],
+    found: Sequence[Sequence[Candidate]],
+    rewards: Sequence[Sequence[float | None]],
+    scores: Tensor,
+    reward: Reward,
+) -> float:
+    """Mean reward of the candidates that MBR chooses, by probabilities softmax(scores)."""
+    scored = [
+        [dataclasses.replace(one, log_p=value) for one, value in zip(some, row, strict=False)]
+        for some, row in zip(found, scores.tolist(), strict=True)
+    ]
+    chosen = choose_all(examples, scored, reward, "mbr")
+    total = 0.0
+    for some, best, row in zip(found, chosen, rewards, strict=True):
+        place = [one.output for one in some].index(best[0].output)
+        total += row[place] or 0.0
+    return total / len(examples)

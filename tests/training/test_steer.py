@@ -1,0 +1,108 @@
+"""Steering a frozen labeler: learnt on held-out texts, and the guide says what was learnt."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from groot.config import load_config
+from groot.data.sample import read_sample
+from groot.errors import ConfigError, DataError
+from groot.folders import load
+from groot.rewards import parse_rewards
+from groot.saved_guides import load_guide
+from groot.training.start import make_labeler
+from groot.training.steer import SteerSettings, learn_guide, train_steering
+
+
+def new_labeler(*settings):
+    small = ["model.width=32", "model.feed_forward=32", "model.vocabulary_size=300", *settings]
+    made = make_labeler(load_config(settings=small), read_sample("train").examples[:60])
+    with torch.no_grad():  # untrained, it finds all labels alike
+        table = made.model.model.get_input_embeddings().weight
+        table += torch.randn(table.shape, generator=torch.Generator().manual_seed(1))
+    made.model.eval()
+    return made
+
+
+@pytest.fixture(scope="module")
+def labeler():
+    return new_labeler()
+
+
+SETTINGS = SteerSettings(
+    num_candidates=8, strengths=(0.01, 0.1), weights=(1.0, 2.0), folds=2, iterations=15
+)
+
+
+def test_a_head_learns_what_is_rewarded_and_the_guide_says_it(labeler):
+    texts = [one for one in read_sample("dev").examples if len(one.words) > 3][:40]
+    # an untrained labeler says labels at random; right is the candidate that says the fewest
+    examples = [
+        dataclasses.replace(text, spans=min((one.spans for one in some), key=len))
+        for text, some in zip(texts, labeler.candidates(texts, k=8), strict=True)
+    ]
+    with parse_rewards(["f0.5"]) as reward:
+        guide, results = learn_guide(labeler, examples, reward, settings=SETTINGS)
+        assert results["texts"] == 40
+        assert len(results["tried"]) == 4
+        best = max(results["tried"], key=lambda one: one["reward"])
+        assert best["weight"] == results["weight"] == guide.weight
+        assert results["guided"] == pytest.approx(best["reward"])
+        assert 0 <= results["difference"]["p_value"] <= 1
+        assert results["guided"] > results["unguided"] + 0.05
+        before = labeler.label(examples, probability_candidates=0)
+        after = labeler.label(examples, guide=guide, guide_width=8, probability_candidates=0)
+        means = [
+            sum(value for (value,) in reward.score(examples, found)) / len(examples)
+            for found in (before, after)
+        ]
+    assert means[1] > means[0] + 0.02
+    # the head on the labeler's states is what was fitted: prefixes add up to the whole
+    codec = labeler.codec
+    (best, *_), example = after[0], examples[0]
+    target = list(codec.encode(example, best.output).tokens)
+    rewards, _ = guide.model.prefix_rewards([codec.input_ids(example)], [target])
+    steps = guide.model.begin([codec.input_ids(example)], torch.tensor([0]))
+    for place, token in enumerate(target[:-1]):
+        scored = steps.score(torch.tensor([[token]]))
+        torch.testing.assert_close(scored[0, 0], rewards[0, place], atol=1e-4, rtol=1e-4)
+        steps.advance(torch.tensor([0]), torch.tensor([token]))
+
+
+def test_from_a_folder_to_a_folder(labeler, tmp_path):
+    labeler.save(tmp_path / "labeler")
+    lines = []
+    for example in read_sample("dev").examples[:30]:
+        spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
+        lines.append(json.dumps({"text": example.text, "spans": spans}) + "\n")
+    (tmp_path / "dev.jsonl").write_text("".join(lines))
+    out = tmp_path / "steered"
+    results = train_steering(
+        tmp_path / "labeler",
+        tmp_path / "dev.jsonl",
+        out=out,
+        reward_specs=["f0.5"],
+        settings=SETTINGS,
+    )
+    assert json.loads((out / "results.json").read_text())["guided"] == results["guided"]
+    again = load(tmp_path / "labeler")
+    guide = load_guide(out / "guide", again)
+    assert (guide.name, guide.weight) == ("pargs", results["weight"])
+    assert guide.model.kind == "additive"
+    assert again("play nina simone", guide=guide)[0][0].log_p is not None
+
+
+def test_what_cannot_be_learnt_from_is_refused(labeler):
+    examples = read_sample("dev").examples
+    with parse_rewards(["f0.5"]) as reward:
+        with pytest.raises(DataError, match="too few to learn from"):
+            learn_guide(labeler, examples[:1], reward)
+        words = new_labeler("model.label_style=words")
+        with pytest.raises(ConfigError, match="labels of one token each"):
+            learn_guide(words, examples, reward)
+    with pytest.raises(ConfigError, match="folds=1"):
+        SteerSettings(folds=1)
+    with pytest.raises(ConfigError, match="above 0"):
+        SteerSettings(strengths=(0.0,))
