@@ -91,6 +91,23 @@ def test_one_pass_gives_the_loss_and_gradients_of_a_row_per_prefix(family, kind,
         torch.testing.assert_close(gradient, wanted[name], atol=1e-5, rtol=1e-4)
 
 
+def test_what_is_measured_of_a_vocabulary_model_is_its_order_of_pairs(gpt2):
+    model = RewardModel(load_model(gpt2), "vocabulary").eval()
+    items = random_items()
+    with torch.no_grad():
+        rewards = [
+            model.rewards(
+                [item.input_ids for item in items], [getattr(item, side) for item in items]
+            )
+            for side in ("chosen", "rejected")
+        ]
+        measured = pair_loss(model, items, is_measured=True)
+        trained = pair_loss(model, items)
+    order = -torch.nn.functional.logsigmoid(rewards[0] - rewards[1])
+    torch.testing.assert_close(measured, order, atol=1e-5, rtol=1e-5)
+    assert (trained > measured).all()  # consistency is learnt besides
+
+
 PROMPTS = [f"{verb} {noun}" for verb in ("play", "book", "is", "in") for noun in
            ("paris", "may", "table", "nina", "river")]  # fmt: skip
 

@@ -478,10 +478,16 @@ def _freeze_unused_head(model: RewardModel) -> None:
         output.requires_grad_(False)
 
 
-def pair_loss(model: RewardModel | ClassifierReward, items: Sequence[Any]) -> Tensor:
+def pair_loss(
+    model: RewardModel | ClassifierReward, items: Sequence[Any], *, is_measured: bool = False
+) -> Tensor:
     """Loss [B] of the model's kind on pairs; all prefixes of both outputs in one pass.
 
     The prompt that two outputs share is run once. A classifier reads whole outputs.
+
+    Args:
+        is_measured: leave out what is no measure: the consistency of kind "vocabulary", whose
+            target is the model's own and moves as it learns.
     """
     if isinstance(model, ClassifierReward):
         return text_pair_loss(model, items)
@@ -489,7 +495,7 @@ def pair_loss(model: RewardModel | ClassifierReward, items: Sequence[Any]) -> Te
     outputs = [item.chosen for item in items] + [item.rejected for item in items]
     size = len(items)
     more: dict[str, Tensor] = {}
-    if model.kind == "vocabulary":
+    if model.kind == "vocabulary" and not is_measured:
         rewards, best, is_real = model.rewards_and_best_next(inputs, outputs)
         more = {"chosen_next": best[:size], "rejected_next": best[size:]}
     else:
@@ -511,7 +517,7 @@ def measure_pairs(
     model.eval()
     losses: list[float] = []
     for part in _batches(items, batch_size):
-        losses += pair_loss(model, part).tolist()
+        losses += pair_loss(model, part, is_measured=True).tolist()
     accuracy = pair_report(pair_scores(model, items, batch_size=batch_size))["accuracy"]
     return {"minus_loss": -sum(losses) / len(losses), "accuracy": accuracy}
 
