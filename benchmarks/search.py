@@ -31,6 +31,7 @@ from typing import Any
 
 import torch
 import transformers
+from batch_sizes import LONG_WORDS, batch_sizes
 from contenders import (
     SHAPES,
     Texts,
@@ -57,7 +58,7 @@ from side_by_side import (
 )
 
 from groot.data import read_examples
-from groot.labeler import Labeler, example_of, load
+from groot.labeler import load
 from groot.labels.grammar import Normalise
 from groot.models.ctranslate2_export import CTranslate2Model
 from groot.types import Example
@@ -237,27 +238,6 @@ def agreement(texts: Texts, k: int, normalise: Normalise) -> dict[str, int]:
             whose = "tie" if gap == 0 else "groot higher" if gap > 0 else "generate higher"
             counts[f"{kind}: {whose}"] += 1
     return dict(counts)
-
-
-# ---------------------------------------------------------------- batch sizes
-LONG_WORDS = 2000
-LONG_TEXTS = 1  # nobody wrote them, so their proofs go to the widest search and take a minute
-
-
-def batch_sizes(labeler: Labeler, examples: Sequence[Example], *, n_long: int) -> dict[str, Any]:
-    """Whether texts get the same labels one by one and in batches of 64.
-
-    Args:
-        examples: short texts.
-        n_long: texts of 2,000 words beside them, made by joining short ones.
-    """
-    words = itertools.cycle([word for example in examples for word in example.words])
-    long = [" ".join(itertools.islice(words, LONG_WORDS)) for _ in range(n_long)]
-    texts = [*(example.words[0] for example in examples[:n_long]), *long]
-    mixed = [*examples, *map(example_of, texts)]
-    found = [labeler.label(mixed, probability_candidates=0, batch_size=size) for size in (1, BATCH)]
-    same = [one[0].output == other[0].output for one, other in zip(*found, strict=True)]
-    return {"texts": len(mixed), "long": n_long, "same": sum(same)}
 
 
 # ---------------------------------------------------------------- proofs
@@ -625,9 +605,7 @@ def main() -> None:
                 effort = EFFORTS[given.effort or "standard"]["embedded"]
                 labeler, examples = load(folder), read([name], "test")
                 texts = ready(labeler, examples)
-                same = batch_sizes(
-                    labeler, examples[: 8 * max(effort.texts.values())], n_long=LONG_TEXTS
-                )
+                same = batch_sizes(labeler, examples[: 8 * max(effort.texts.values())])
                 report["batches"].append({"model": str(folder), "data": name, **same})
                 note(f"batches {report['batches'][-1]}")
                 found = proofs(spread(texts, 4 * max(effort.texts.values())), 5, effort)

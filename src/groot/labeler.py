@@ -24,13 +24,14 @@ from groot.models.text_model import TextModel
 from groot.rewards import Reward, parse_rewards
 from groot.search.choose import choose_all
 from groot.search.guides.guide import Guide
-from groot.search.label_search import Found, label_search
+from groot.search.label_search import Found, first_width, label_search
 from groot.search.marginals import Item, Marginals, joined, marginals
 from groot.search.steered_search import steered_search
 from groot.types import Candidate, Example, Gold, Span
 
 SETTINGS_FILE = "groot.json"
 VERSION = 1
+_Searched = tuple[list[Window], list[Found]]  # the windows of a text, and what was found in each
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +228,9 @@ class Labeler:
                 ordered by log_p and its rewards, see `steered_search`. Probabilities stay the
                 labeler's own.
             guide_width: prefixes that a guided search keeps, top_k at least; 1 is greedy.
-            probability_candidates: at least so many are searched for the probabilities, without
-                proof that they are the likeliest. 0 searches no more than the others ask for; of a
-                single candidate no probability of a span can be told, and it is None.
+            probability_candidates: at least so many are searched for the probabilities; only those
+                asked for are proven to be the likeliest. 0 searches no more than the others ask
+                for; of a single candidate no probability of a span can be told, and it is None.
             calibrated: True maps probabilities by the labeler's calibration, False leaves them the
                 model's own; None maps where there is a calibration.
             batch_size: texts searched together.
@@ -247,31 +248,9 @@ class Labeler:
             )
         mapped = None if calibrated is False else self.calibration
         k = top_k if choose == "top" else max(top_k, mbr_candidates)
-        width = None if guide is None else max(guide_width, k)
-        searched = self._search(examples, k=k, width=width, guide=guide, batch_size=batch_size)
-        chosen = [
-            self._candidates(example, cut, found, k)
-            for example, (cut, found) in zip(examples, searched, strict=True)
-        ]
-        likeliest: list[Gold] = [(some[0].output or ()) if some else () for some in chosen]
-        if k < probability_candidates:
-            # Bounds hold for any targets, so these need no proof that they are the likeliest.
-            wider = self._search(
-                examples,
-                k=probability_candidates,
-                width=probability_candidates,
-                max_width=0,
-                batch_size=batch_size,
-            )
-            if guide is not None:
-                best = (
-                    self._candidates(one, *of, 1) for one, of in zip(examples, wider, strict=True)
-                )
-                likeliest = [(some[0].output or ()) if some else () for some in best]
-            searched = [
-                (cut, list(map(_both, found, more)))
-                for (cut, found), (_, more) in zip(searched, wider, strict=True)
-            ]
+        searched, chosen, likeliest = self._candidates_and_more(
+            examples, k, max(k, probability_candidates), guide, guide_width, batch_size
+        )
         if choose == "mbr":
             with self.reward(reward) as maximised:
                 chosen = choose_all(examples, chosen, maximised, "mbr")
@@ -287,6 +266,40 @@ class Labeler:
             candidates = [_with_probabilities(one, probabilities) for one in some[:top_k]]
             predictions.append(Prediction(candidates, own.covered, probabilities, own))
         return predictions
+
+    def _candidates_and_more(
+        self,
+        examples: Sequence[Example],
+        k: int,
+        many: int,
+        guide: Guide | None,
+        guide_width: int,
+        batch_size: int,
+    ) -> tuple[list[_Searched], list[list[Candidate]], list[Gold]]:
+        """Targets for the probabilities, many at least; k candidates; what is likeliest.
+
+        Without a guide one search serves all three. Bounds of probabilities hold for any targets,
+        so those beyond the k candidates need no proof that they are the likeliest.
+        """
+        if guide is None:
+            width = None if many == k else max(many, first_width(k))
+            searched = self._search(
+                examples, k=many, n_proven=k, width=width, batch_size=batch_size
+            )
+            chosen = self._all_candidates(examples, searched, k)
+            return searched, chosen, _tops(chosen)
+        guided = self._search(
+            examples, k=k, width=max(guide_width, k), guide=guide, batch_size=batch_size
+        )
+        chosen = self._all_candidates(examples, guided, k)
+        if many == k:
+            return guided, chosen, _tops(chosen)
+        wider = self._search(examples, k=many, width=many, max_width=0, batch_size=batch_size)
+        both = [
+            (cut, list(map(_both, found, more)))
+            for (cut, found), (_, more) in zip(guided, wider, strict=True)
+        ]
+        return both, chosen, _tops(self._all_candidates(examples, wider, 1))
 
     def candidates(
         self,
@@ -305,6 +318,12 @@ class Labeler:
         searched = self._search(
             examples, k=k, width=width, max_width=max_width, batch_size=batch_size
         )
+        return self._all_candidates(examples, searched, k)
+
+    def _all_candidates(
+        self, examples: Sequence[Example], searched: Sequence[_Searched], k: int
+    ) -> list[list[Candidate]]:
+        """The first k candidates of each example."""
         return [
             self._candidates(example, cut, found, k)
             for example, (cut, found) in zip(examples, searched, strict=True)
@@ -315,11 +334,12 @@ class Labeler:
         examples: Sequence[Example],
         *,
         k: int,
+        n_proven: int | None = None,
         width: int | None = None,
         max_width: int = 256,
         guide: Guide | None = None,
         batch_size: int = 64,
-    ) -> list[tuple[list[Window], list[Found]]]:
+    ) -> list[_Searched]:
         """The windows of each example with what was found in each."""
         cuts = [self.windows(example) for example in examples]
         flat = [window.example for cut in cuts for window in cut]
@@ -343,6 +363,7 @@ class Labeler:
                 inputs,
                 slots,
                 k=k,
+                n_proven=n_proven,
                 width=width,
                 max_width=max_width,
                 batch_size=batch_size,
@@ -373,7 +394,7 @@ class Labeler:
         if len(cut) == 1:
             return [
                 Candidate(self.form.text(path), self.form.output(example, path), log_p)
-                for path, log_p in zip(found[0].paths, found[0].log_p, strict=True)
+                for path, log_p in zip(found[0].paths[:k], found[0].log_p[:k], strict=True)
             ]
         seen: dict[Gold, Candidate] = {}
         for ranks, _ in best_sums([one.scores or one.log_p for one in found], k):
@@ -571,6 +592,11 @@ def _both(one: Found, other: Found) -> Found:
     best = sorted(log_p.items(), key=lambda pair: -pair[1])
     paths, values = zip(*best, strict=True) if best else ((), ())
     return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
+
+
+def _tops(chosen: Sequence[Sequence[Candidate]]) -> list[Gold]:
+    """What the first candidate of each text says."""
+    return [(some[0].output or ()) if some else () for some in chosen]
 
 
 def _moved(example: Example, window: Window, output: Gold | None) -> tuple[Span, ...]:

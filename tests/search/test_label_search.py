@@ -173,6 +173,22 @@ def test_a_text_without_certificate_is_searched_wider_until_it_has_one(kind):
         assert found.paths == tuple(path for _, path in truth[:4])
 
 
+@pytest.mark.parametrize("kind", list(SPELLINGS))
+def test_only_the_first_targets_may_be_asked_to_be_proven(kind):
+    make, n_slots = SPELLINGS[kind]
+    spelling, model = make(), TableModel(60, 2.0)
+    inputs = [(number,) for number in range(8)]
+    slots, widths = [n_slots] * 8, {"width": 3, "max_width": 3}
+    first = label_search(model, spelling, inputs, slots, k=3, n_proven=1, **widths)
+    every = label_search(model, spelling, inputs, slots, k=3, **widths)
+    assert [one.paths for one in first] == [one.paths for one in every]
+    assert all(one.exact for one, all_ in zip(first, every, strict=True) if all_.exact)
+    for ids, one in zip(inputs, first, strict=True):
+        if one.exact:
+            assert one.paths[0] == all_targets(model, spelling, ids, n_slots, "allowed")[0][1]
+    assert sum(one.exact for one in first) > 0
+
+
 def test_texts_of_different_lengths_in_one_batch_do_not_disturb_each_other():
     spelling, model = SPELLINGS["one token a label"][0](), TableModel(60, 1.0)
     lengths = [3, 0, 1, 4, 2, 4]

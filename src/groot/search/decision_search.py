@@ -215,7 +215,8 @@ def _choose(
     column = column.masked_fill(waits, 0)
     forced, count = (table[old.state, column] for table in tables.forced)
     closes = tables.closes[old.state, column].bool() & ~waits
-    slot = old.slot + closes
+    # what holds no prefix may close slots that there are not
+    slot = (old.slot + closes).clamp(max=glue[1].shape[1] - 1)
     text = torch.arange(len(slot), device=slot.device)[:, None]
     glue_ids, glue_size = (part[text, slot] for part in glue)
     run = torch.cat([tables.choice_ids[column][:, :, None], forced], dim=2)

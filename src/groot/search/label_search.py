@@ -21,7 +21,7 @@ from groot.search.label_tables import LabelTables, tables_of
 from groot.search.slot_search import slot_search
 from groot.search.step import Spelling, StepModel
 
-__all__ = ["Found", "label_search"]
+__all__ = ["Found", "first_width", "label_search"]
 
 TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead of stepping
 GROWTH = 4  # how much wider a text without a certificate is searched each time

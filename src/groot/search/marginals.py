@@ -70,26 +70,15 @@ def marginals(candidates: Sequence[Candidate]) -> Marginals:
     >>> round(found.covered, 2), [round(value, 2) for value in found.of[span]]
     (0.8, [0.75, 0.6, 0.8])
     """
-    covered = 0.0
-    mass: dict[Item, float] = {}
-    for candidate in candidates:
-        p = calibration.candidate_probability(candidate) or 0.0
-        covered += p
-        if isinstance(candidate.output, tuple):
-            items: set[Item] = set(candidate.output)
-            for item in items:
-                mass[item] = mass.get(item, 0.0) + p
+    covered = math.fsum(calibration.candidate_probability(one) or 0.0 for one in candidates)
     lost = max(0.0, 1.0 - covered)
-    bounds = {item: (min(1.0, low), min(1.0, low + lost)) for item, low in mass.items()}
-    # Not low / covered: of very unlikely candidates both are zero.
-    shares = calibration.marginals(candidates)
-    return Marginals(
-        min(1.0, covered),
-        {
-            item: Marginal(min(max(shares[item], low), high), low, high)
-            for item, (low, high) in bounds.items()
-        },
-    )
+    found: dict[Item, Marginal] = {}
+    # Shares, not low / covered: of very unlikely candidates both are zero.
+    for item, share in calibration.marginals(candidates).items():
+        low = min(1.0, share * covered)
+        high = min(1.0, low + lost)
+        found[item] = Marginal(min(max(share, low), high), low, high)
+    return Marginals(min(1.0, covered), found)
 
 
 def joined(parts: Sequence[Marginals]) -> Marginals:
