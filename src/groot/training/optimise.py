@@ -166,16 +166,18 @@ def contrast(
     """
     if not contrast_weight:
         cases = without_contrast(cases)
-    inputs = [variation.fixed_input_ids(labeler, case.example, settings.seed) for case in cases]
-    # Inputs are padded to the longest of a batch, the trees of their candidates hardly at all.
     order = BatchOrder(
-        len(cases), batch_size=batch_size, seed=settings.seed, lengths=[*map(len, inputs)]
+        len(cases),
+        batch_size=batch_size,
+        seed=settings.seed,
+        lengths=[len(case.targets[0].tokens) for case in cases],
     )
     loss_between = OBJECTIVES[objective]
     log_names = sorted({name for case in cases for name in case.logs})
 
     def collate(indices: list[int], step: int) -> ContrastBatch:
         batch = [cases[index] for index in indices]
+        inputs = [variation.fixed_input_ids(labeler, case.example, settings.seed) for case in batch]
         width = max(len(case.targets) for case in batch)
         rewards = torch.zeros((len(batch), width))
         has_reward = torch.zeros((len(batch), width), dtype=torch.bool)
@@ -185,7 +187,7 @@ def contrast(
                     rewards[row, column] = value
                     has_reward[row, column] = True
         return ContrastBatch(
-            [inputs[index] for index in indices],
+            inputs,
             [case.targets for case in batch],
             rewards,
             has_reward,

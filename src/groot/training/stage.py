@@ -143,7 +143,7 @@ def train_stage(
     """
     run, events = context.run, context.events
     last_step = settings.passes * order.steps_per_epoch
-    optimizer = adamw(parameter_groups)
+    optimizer = torch.optim.AdamW(parameter_groups, betas=(0.9, 0.98))
     average = WeightAverage(model, decay=settings.average_decay) if settings.average_decay else None
     state = TrainingState(
         run.checkpoints(settings.name),
@@ -218,19 +218,6 @@ def train_stage(
     values = {"steps": done_steps, f"dev {context.selects_on}": value}
     events(StageFinished(settings.name, seconds, values))
     return StageResult(value, progress.best_step, done_steps, seconds)
-
-
-def adamw(parameter_groups: list[dict[str, Any]]) -> torch.optim.AdamW:
-    """AdamW over groups of parameters, betas 0.9 and 0.98.
-
-    On a CPU in its fused form, which goes through the weights once instead of once an operation.
-
-    >>> adamw([{"params": [nn.Parameter(torch.ones(2))], "lr": 0.1}]).defaults["fused"]
-    True
-    """
-    weights = [weight for group in parameter_groups for weight in group["params"]]
-    is_fused = all(weight.device.type == "cpu" for weight in weights)
-    return torch.optim.AdamW(parameter_groups, betas=(0.9, 0.98), fused=is_fused or None)
 
 
 def _trained_weights(model: nn.Module) -> dict[str, Tensor]:
