@@ -248,9 +248,15 @@ class Labeler:
             )
         mapped = None if calibrated is False else self.calibration
         k = top_k if choose == "top" else max(top_k, mbr_candidates)
-        searched, chosen, likeliest = self._candidates_and_more(
-            examples, k, max(k, probability_candidates), guide, guide_width, batch_size
+        many = max(k, probability_candidates)
+        asked, plain, searched = self._searches(
+            examples, k, many, guide, guide_width, batch_size=batch_size
         )
+        chosen = self._all_candidates(examples, asked, k)
+        likeliest: list[Gold] = [
+            (some[0].output or ()) if some else ()
+            for some in self._all_candidates(examples, plain, 1)
+        ]
         if choose == "mbr":
             with self.reward(reward) as maximised:
                 chosen = choose_all(examples, chosen, maximised, "mbr")
@@ -261,45 +267,42 @@ class Labeler:
             items, values = list(own.of), [one.probability for one in own.of.values()]
             if mapped is not None:
                 values = mapped(values, [item in said for item in items]).tolist()
-            is_one = max(k, probability_candidates) == 1  # its spans have a share of one, always
+            is_one = many == 1  # its spans have a share of one, always
             probabilities = {} if is_one else dict(zip(items, values, strict=True))
             candidates = [_with_probabilities(one, probabilities) for one in some[:top_k]]
             predictions.append(Prediction(candidates, own.covered, probabilities, own))
         return predictions
 
-    def _candidates_and_more(
+    def _searches(
         self,
         examples: Sequence[Example],
         k: int,
         many: int,
         guide: Guide | None,
         guide_width: int,
+        *,
         batch_size: int,
-    ) -> tuple[list[_Searched], list[list[Candidate]], list[Gold]]:
-        """Targets for the probabilities, many at least; k candidates; what is likeliest.
+    ) -> tuple[list[_Searched], list[_Searched], list[_Searched]]:
+        """What the k candidates, what is likeliest, and the probabilities are taken from.
 
         Without a guide one search serves all three. Bounds of probabilities hold for any targets,
         so those beyond the k candidates need no proof that they are the likeliest.
         """
         if guide is None:
             width = None if many == k else max(many, first_width(k))
-            searched = self._search(
-                examples, k=many, n_proven=k, width=width, batch_size=batch_size
-            )
-            chosen = self._all_candidates(examples, searched, k)
-            return searched, chosen, _tops(chosen)
+            every = self._search(examples, k=many, n_proven=k, width=width, batch_size=batch_size)
+            return every, every, every
         guided = self._search(
             examples, k=k, width=max(guide_width, k), guide=guide, batch_size=batch_size
         )
-        chosen = self._all_candidates(examples, guided, k)
         if many == k:
-            return guided, chosen, _tops(chosen)
-        wider = self._search(examples, k=many, width=many, max_width=0, batch_size=batch_size)
+            return guided, guided, guided
+        plain = self._search(examples, k=many, width=many, max_width=0, batch_size=batch_size)
         both = [
             (cut, list(map(_both, found, more)))
-            for (cut, found), (_, more) in zip(guided, wider, strict=True)
+            for (cut, found), (_, more) in zip(guided, plain, strict=True)
         ]
-        return both, chosen, _tops(self._all_candidates(examples, wider, 1))
+        return guided, plain, both
 
     def candidates(
         self,
@@ -592,11 +595,6 @@ def _both(one: Found, other: Found) -> Found:
     best = sorted(log_p.items(), key=lambda pair: -pair[1])
     paths, values = zip(*best, strict=True) if best else ((), ())
     return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
-
-
-def _tops(chosen: Sequence[Sequence[Candidate]]) -> list[Gold]:
-    """What the first candidate of each text says."""
-    return [(some[0].output or ()) if some else () for some in chosen]
 
 
 def _moved(example: Example, window: Window, output: Gold | None) -> tuple[Span, ...]:
