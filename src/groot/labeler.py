@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from groot.errors import ConfigError, ModelError
+from groot.errors import ModelError
 from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, read_calibration
 from groot.labels import FORMATS, LabelFormat, SentinelTags
 from groot.labels.windows import Window, merge, windows
@@ -225,8 +225,8 @@ class Labeler:
             reward: what "mbr" maximises; None is what the labeler was optimised for.
             mbr_candidates: "mbr" chooses among at least so many.
             guide: of a reward model of this labeler's targets; candidates are then searched and
-                ordered by log_p and its rewards, see `steered_search`. Probabilities stay the
-                labeler's own.
+                ordered by log_p and its rewards, see `steered_search`; "mbr" takes softmax of this
+                score for a candidate's probability. Probabilities that are told stay the labeler's.
             guide_width: prefixes that a guided search keeps, top_k at least; 1 is greedy.
             probability_candidates: at least so many are searched for the probabilities; only those
                 asked for are proven to be the likeliest. 0 searches no more than the others ask
@@ -237,10 +237,8 @@ class Labeler:
 
         Raises:
             ModelError: calibrated=True, and the labeler has no calibration.
-            ConfigError: for a guide that does not steer labels, or one together with "mbr".
+            ConfigError: for a guide that does not steer labels.
         """
-        if guide is not None and choose != "top":
-            raise ConfigError(f"a guide and choose={choose!r} each choose by themselves; give one.")
         if calibrated and self.calibration is None:
             raise ModelError(
                 "the labeler has no calibration. Make one with groot calibrate, or take the model's"
@@ -258,8 +256,17 @@ class Labeler:
             for some in self._all_candidates(examples, plain, 1)
         ]
         if choose == "mbr":
+            weighed = chosen
+            if guide is not None:
+                weighed = [
+                    self._candidates(example, cut, list(map(_by_score, found)), k)
+                    for example, (cut, found) in zip(examples, asked, strict=True)
+                ]
             with self.reward(reward) as maximised:
-                chosen = choose_all(examples, chosen, maximised, "mbr")
+                ranked = choose_all(examples, weighed, maximised, "mbr")
+            chosen = [
+                _with_log_p(some, before) for some, before in zip(ranked, chosen, strict=True)
+            ]
         predictions = []
         rows = zip(examples, searched, chosen, likeliest, strict=True)
         for example, (cut, found), some, said in rows:
@@ -595,6 +602,17 @@ def _both(one: Found, other: Found) -> Found:
     best = sorted(log_p.items(), key=lambda pair: -pair[1])
     paths, values = zip(*best, strict=True) if best else ((), ())
     return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
+
+
+def _by_score(one: Found) -> Found:
+    """What a guided search found, with its scores for log-probabilities."""
+    return dataclasses.replace(one, log_p=one.scores or one.log_p)
+
+
+def _with_log_p(ranked: Sequence[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates in the order of ranked, with the log_p that the known ones have."""
+    log_p = {one.target: one.log_p for one in known}
+    return [dataclasses.replace(one, log_p=log_p[one.target]) for one in ranked]
 
 
 def _moved(example: Example, window: Window, output: Gold | None) -> tuple[Span, ...]:

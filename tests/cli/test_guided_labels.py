@@ -67,8 +67,8 @@ def test_a_guide_steers_labels_and_is_saved_with_its_weight(groot, folders, tmp_
         (("--guide", "args", "--reward-model", "{at}/partial"), "of kind sequence"),
         (("--guide", "pargs", "--reward-model", "{at}/other"), "other tokens than the labeler"),
         (
-            ("--guide", "pargs", "--reward-model", "{at}/partial", "--choose", "mbr"),
-            "leave out --choose mbr",
+            ("--guide", "pargs", "--reward-model", "{at}/partial", "--thresholds", "{at}/limits"),
+            "leave out --guide",
         ),
     ],
 )

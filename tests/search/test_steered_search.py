@@ -122,8 +122,12 @@ def test_a_labeler_takes_a_guide_for_texts_of_any_length(labeler, judge):
         for candidate in some:
             assert candidate.log_p <= 1e-4
             assert all(text[span.start : span.end] == span.text for span in candidate.spans)
-    with pytest.raises(ConfigError, match="each choose by themselves"):
-        labeler(texts, guide=guide, choose="mbr")
+    # by expected reward, with the guide's own weight on each candidate
+    chosen = labeler(texts, top_k=16, guide=guide, choose="mbr", reward=["f0.5"])
+    ranked = labeler(texts, top_k=16, guide=guide)
+    for some, others in zip(chosen, ranked, strict=True):
+        assert {one.output: one.log_p for one in some} == {o.output: o.log_p for o in others}
+    assert [some[0].output for some in chosen] != [some[0].output for some in ranked]
 
 
 def test_what_does_not_fit_is_refused(labeler, examples, judge):

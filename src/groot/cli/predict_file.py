@@ -162,6 +162,8 @@ def predict_file(
         raise OutputError(f"{out}: input and output are the same file. Name another --out.")
     if choose == "mbr" and candidates < 2:
         raise ConfigError(f"--choose mbr cannot choose among --candidates {candidates}.")
+    if guide is not None and thresholds is not None:
+        raise ConfigError("--thresholds hold for unguided labels: leave out --guide.")
     start = time.monotonic()
     with ExitStack() as stack:
         # Input and model first: where they fail, nothing is written.
@@ -181,11 +183,6 @@ def predict_file(
             raise ConfigError("calibration and thresholds are of labels; this model writes texts.")
         steers = None
         if isinstance(model, Labeler) and guide is not None:
-            if choose == "mbr" or thresholds is not None:
-                raise ConfigError(
-                    "--guide chooses by itself: leave out --choose mbr, and --thresholds, which"
-                    " hold for unguided labels."
-                )
             steers = guide_of_labels(guide, model)
         guided = None
         if not isinstance(model, Labeler) and guide is not None:
