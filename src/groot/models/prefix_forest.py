@@ -13,7 +13,7 @@ from torch import Tensor
 Ints = NDArray[np.int64]
 
 # Pairs of places, padding included, that go through attention at once: what stays in a cache.
-CHUNK_PAIRS = 1 << 17
+CHUNK_PAIRS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
