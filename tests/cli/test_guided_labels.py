@@ -78,3 +78,22 @@ def test_mistakes(words, said, groot, folders, tmp_path):
     assert told.code != 0
     assert said in " ".join(told.err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_steer_learns_a_guide_that_predict_takes(groot, folders, tmp_path):
+    lines = []
+    for example in read_sample("dev").examples[:30]:
+        spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
+        lines.append(json.dumps({"text": example.text, "spans": spans}) + "\n")
+    (tmp_path / "dev.jsonl").write_text("".join(lines))
+    words = ("steer", folders / "labeler", "--data", tmp_path / "dev.jsonl", "--reward", "f0.5")
+    told = groot(*words, "--candidates", 4, "--out", tmp_path / "steered")
+    assert told.code == 0, told.err
+    assert "most probable first" in told.out
+    assert "guided - unguided" in told.out
+    guide = tmp_path / "steered" / "guide"
+    found = predict(groot, folders, tmp_path / "out", "--guide", guide, "--choose", "mbr")
+    assert found.code == 0, found.err
+    assert [len(some) for some in read(tmp_path / "out")] == [1, 1, 1]
+    empty = groot(*words[:2], "--data", tmp_path / "none.jsonl", "--out", tmp_path / "steered")
+    assert empty.code == 2
