@@ -46,6 +46,16 @@ KIND_TITLES = {
 }
 
 
+KIND_OF_ROW = {
+    "args": "sequence",
+    "args_sampled": "sequence",
+    "pargs": "partial",
+    "pargs_greedy": "partial",
+    "cd": "value",
+    "rad": "rad",
+}
+
+
 # Numbers
 
 
@@ -233,6 +243,8 @@ def page_text(results: Mapping[str, Any], picture: str | None) -> str:
         " order of the whole texts.",
         prefix_table(results),
         ranks_line(results),
+        "### What does not hold, and what the numbers above say of it",
+        *(failures(results) or ["All claims hold."]),
     ]
     return "\n\n".join(parts)
 
@@ -370,6 +382,34 @@ def ranks_line(results: Mapping[str, Any]) -> str:
     titles = {"none": "unguided", **results["titles"]}
     told = ", ".join(f"{titles[name]} {value:.3f}" for name, value in ranks.items())
     return f"Token mean reciprocal rank of the best of 16 samples: {told}."
+
+
+def failures(results: Mapping[str, Any]) -> list[str]:
+    """A line for each claim that does not hold, with what is known of its reward models."""
+    lines = []
+    for name, one in results["claims"].items():
+        if one["holds"]:
+            continue
+        is_opposite = one["difference"] < 0 and one["holm_p_value"] < 0.05
+        told = (
+            f"- {claim_title(name, results['titles'])}: {one['difference']:+.3f},"
+            f" p {p_value(one['holm_p_value'])} (Holm)"
+        )
+        told += "; the opposite holds." if is_opposite else "."
+        better, _, worse = name.partition(" > ")
+        kinds = [KIND_OF_ROW[row] for row in (better, worse) if row in KIND_OF_ROW]
+        if len(kinds) == 1 and worse.endswith("dpo"):
+            told += f" The share reached is {one['ratio']:.1%}."
+        for kind in dict.fromkeys(kinds):
+            order = results["diagnosis"]["order"][kind]
+            right = statistics.mean(seed["right"][kind] for seed in results["seeds"])
+            told += (
+                f" {KIND_TITLES[kind]}: {right:.2f} of the held-out pairs right; winners of gold"
+                f" pairs found at 40 %, 80 % and all of the length: {order[3]:.2f}, {order[7]:.2f},"
+                f" {order[9]:.2f}."
+            )
+        lines.append(told)
+    return ["\n".join(lines)] if lines else []
 
 
 def number(value: float | None, digits: int) -> str:
