@@ -5,6 +5,8 @@ import json
 import pytest
 
 from groot.data.candidates import CandidateRow, write_candidates
+from groot.labeler import example_of
+from groot.training.candidate_sets import Case, write_cases
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,19 @@ def test_a_classifier_learns_whole_outputs_and_nothing_else(
     assert answer["report"].endswith("report.html")
     assert page.count("<svg") == 2
     assert groot("report", tmp_path / "run").code == 0
+
+
+def test_candidates_of_a_run_have_their_texts_beside_them(groot, gpt2, tmp_path):
+    cases = []
+    for number in range(4):
+        example = example_of(f"play number {number}", id=f"round-1:{number}")
+        rows = [
+            CandidateRow(example.id, text, text, reward=reward)
+            for text, reward in (("in may", 1.0), ("two", 0.0))
+        ]
+        cases.append(Case(example, tuple(rows)))
+    write_cases(tmp_path / "round-1.parquet", cases)
+    words = ("reward-model", tmp_path / "round-1.parquet", "--model", gpt2, "--out", tmp_path / "x")
+    told = groot(*words, "--dry-run")
+    assert told.code == 0, told.err
+    assert "pairs: 3 to learn from, 1 held out" in told.out

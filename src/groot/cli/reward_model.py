@@ -48,7 +48,10 @@ def reward_model(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="the examples of a file of candidates: a file, folder or benchmark"),
+        typer.Option(
+            help="the examples of a file of candidates: a file, folder or benchmark; default: the"
+            " texts beside it, where a run has written it"
+        ),
     ] = None,
     margin: Annotated[
         float, typer.Option(min=0, help="candidates: rewards of a pair differ by more than this")
@@ -92,8 +95,8 @@ def reward_model(
     groot reward-model pairs.jsonl --model runs/text --kind vocabulary --out runs/farma
     groot reward-model pairs.jsonl --model deberta-v3-base --kind sequence \\
         --learning-rate 2e-5 --out runs/judge
-    groot reward-model runs/first/candidates/round-1.parquet --data train.conll \\
-        --model runs/first --out runs/first-reward
+    groot reward-model runs/first/candidates/round-1.parquet --model runs/first/fitted \\
+        --out runs/first-reward
     """
     from groot.training.reward_model import RewardModelSettings
 
@@ -162,12 +165,16 @@ def _read(
 
     if Path(where).suffix not in CANDIDATE_FILES:
         return read_preferences(where, on_bad_rows=on_bad_rows)
-    if data is None:
+    from groot.training.candidate_sets import texts_file
+
+    beside = texts_file(Path(where))
+    if data is None and not beside.is_file():
         raise ConfigError(f"{where}: add --data, the examples that the candidates were made for.")
     from groot.data.candidates import read_candidates
     from groot.data.read import read_examples
+    from groot.evaluation.records import read_records
 
-    examples = read_examples(data).examples
+    examples = read_records(beside)[0] if data is None else read_examples(data).examples
     found = preferences_of_candidates(
         read_candidates(where, examples),
         examples,

@@ -149,8 +149,9 @@ def _search(
         said = torch.cat([said[index], columns[:, None]], dim=1)
         beams = best.shape[1]
         still = sum(n > slot + 1 for n in n_slots)
-        of_text = said.view(texts, beams, -1), log_p.view(texts, beams), best
-        found = _found(tables, *(part[still:, :k] for part in of_text), width) + found
+        over = slice(still, None), slice(0, k)  # the best of the texts that end here
+        paths, values = said.view(texts, beams, -1)[over], log_p.view(texts, beams)[over]
+        found = _found(tables, paths, values, best[over], width) + found
         if not still:
             break
         kept = still * beams

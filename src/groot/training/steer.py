@@ -225,7 +225,8 @@ def learn_guide(
     scores = held.log_p + weight * added[strength]
     before, after = _firsts(held, held.log_p), _firsts(held, scores)
     difference = paired_difference(mean_of(before.numpy()), mean_of(after.numpy()))
-    results = {
+    seconds = time.perf_counter() - started
+    results: dict[str, Any] = {
         "texts": len(usable),
         "left_out": len(examples) - len(usable),
         "strength": strength,
@@ -236,9 +237,9 @@ def learn_guide(
         "unguided_mbr": _mbr(usable, found, rewards, held.log_p, reward),
         "guided_mbr": _mbr(usable, found, rewards, scores, reward),
         "difference": difference._asdict(),
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
     }
-    events(StageFinished("candidates", results["seconds"], {"guided": results["guided"]}))
+    events(StageFinished("candidates", seconds, {"guided": float(after.mean())}))
     return guide, results
 
 
@@ -307,10 +308,10 @@ def _fit(
         optimizer.zero_grad()
         p = (log_p + used.added(head)).softmax(1)
         value: Tensor = strength * head.square().sum() - (p * wanted).sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[arg-type, no-untyped-call]
+    optimizer.step(loss)
     return head.detach()
 
 
