@@ -9,8 +9,8 @@ the reward of a prefix, so that log_p + reward puts the candidates with the high
 where half of a candidate's reward is the gold's and half is what the labeler itself expects of it.
 
 Texts of the training set teach little here: a model that knows them by heart makes few of its usual
-mistakes on them. So the texts are held out, few, and the head is small; its strength is chosen by
-cross-validation, which also says what to expect of the guide on new texts.
+mistakes on them. So the texts are held out, few, and the head is small. Penalty and weight of the
+guide are chosen by cross-validation; its numbers are those of the best pair, so a little hopeful.
 
 DIR/guide          the guide, for groot predict --guide
 DIR/results.json   rewards, unguided and guided, each text under a head that did not learn from it
