@@ -287,6 +287,11 @@ class Config(Section):
     """
 
     seed: int = Field(1, ge=0, description="order of data, sampling and dropout follow from it")
+    threads: int | None = Field(
+        None,
+        gt=0,
+        description="of the processor; default: 1 for the embedded models, else what torch chooses",
+    )
     data: DataConfig = Field(DataConfig(), description="what is read")
     model: ModelConfig = Field(ModelConfig(), description="what is trained")
     fit: FitConfig = Field(FitConfig(), description="likelihood training")

@@ -41,6 +41,7 @@ from groot.training.start import (
 )
 from groot.training.text_fit import text_items
 from groot.training.text_job import TextJob
+from groot.training.threads import compute_threads, threads_of
 from groot.types import Example
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,9 @@ def train_on(
     Args:
         labeler: or generator to start from; None makes or loads the one that the config names.
     """
-    with catch_interrupts() as interrupt:
+    # a model that is given may be of any size
+    threads = threads_of(config) if labeler is None else config.threads
+    with compute_threads(threads), catch_interrupts() as interrupt:
         accelerator = make_accelerator()
         is_new = not (out / "start" / "groot.json").is_file()
         if is_new:
@@ -171,7 +174,8 @@ def plan_run(config: Config, *, out: Path | None = None) -> Plan:
     passes = fit_passes(config, count_words(data.train))
     fit_steps = passes * -(-len(items) // config.fit.batch_size)
     optimise = config.optimise
-    measured = seconds_per_step(labeler, items, config)
+    with compute_threads(threads_of(config)):
+        measured = seconds_per_step(labeler, items, config)
     stages = [
         PlannedStage(
             "fit",

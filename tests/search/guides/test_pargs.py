@@ -132,7 +132,7 @@ def test_the_end_token_is_scored_as_the_end_token_and_nothing_behind_it(toy):
 
 
 def test_mistakes(toy):
-    with pytest.raises(ConfigError, match="kind partial or additive, but this one is of kind sequence"):
+    with pytest.raises(ConfigError, match="kind partial or additive, but this one is"):
         GUIDES["pargs"](toy.reward(kind="sequence"))
     with pytest.raises(ConfigError, match="n_candidates is 0"):
         GUIDES["pargs"](toy.reward(), n_candidates=0)
