@@ -19,8 +19,8 @@ def threads_of(config: Config) -> int | None:
     long when the machine has other work, and makes the sums round otherwise, so that the same
     command would train another model on a machine with more cores.
 
-    >>> threads_of(Config())
-    1
+    >>> threads_of(Config(threads=2))
+    2
     """
     if config.threads is not None:
         return config.threads
