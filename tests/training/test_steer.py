@@ -11,6 +11,7 @@ from groot.data.sample import read_sample
 from groot.errors import ConfigError, DataError
 from groot.folders import load
 from groot.rewards import parse_rewards
+from groot.rewards.compose import OwnPart, Reward
 from groot.saved_guides import load_guide
 from groot.training.start import make_labeler
 from groot.training.steer import SteerSettings, learn_guide, train_steering
@@ -92,6 +93,30 @@ def test_from_a_folder_to_a_folder(labeler, tmp_path):
     assert (guide.name, guide.weight) == ("pargs", results["weight"])
     assert guide.model.kind == "additive"
     assert again("play nina simone", guide=guide)[0][0].log_p is not None
+
+
+def test_what_has_no_reward_is_left_out_and_never_counts_as_0(labeler):
+    examples = read_sample("dev").examples[:20]
+
+    class Odd:
+        """100, but missing for each second text and for the likeliest candidate."""
+
+        def __init__(self):
+            self.number = {example.id: place for place, example in enumerate(examples)}
+
+        def __call__(self, example, candidates):
+            if self.number[example.id] % 2:
+                return [None] * len(candidates)
+            return [None] + [100.0] * (len(candidates) - 1)
+
+    reward = Reward([OwnPart("odd", Odd())], [1.0])
+    _, results = learn_guide(labeler, examples, reward, settings=SETTINGS)
+    assert (results["texts"], results["left_out"]) == (10, 10)
+    assert results["unguided"] == results["guided"] == 100.0
+    assert results["guided_mbr"] == 100.0
+    nothing = Reward([OwnPart("none", lambda _, some: [None] * len(some))], [1.0])
+    with pytest.raises(DataError, match="candidate with a reward"):
+        learn_guide(labeler, examples, nothing, settings=SETTINGS)
 
 
 def test_what_cannot_be_learnt_from_is_refused(labeler):

@@ -68,22 +68,24 @@ def steered_search(
     model.train(False)
     found = [Found(((),), (0.0,), False, width, (0.0,))] * len(inputs)  # of a text without words
     todo = sorted((i for i, n in enumerate(n_slots) if n), key=lambda i: n_slots[i])
-    for first in range(0, len(todo), batch_size):
-        # longest first, so that finished texts are the last rows of a batch
-        batch = todo[first : first + batch_size][::-1]
-        results = _search(
-            model,
-            codec,
-            tables,
-            [inputs[i] for i in batch],
-            [n_slots[i] for i in batch],
-            guide,
-            k=k,
-            width=width,
-        )
-        for i, one in zip(batch, results, strict=True):
-            found[i] = one
-    model.train(was_training)
+    try:
+        for first in range(0, len(todo), batch_size):
+            # longest first, so that finished texts are the last rows of a batch
+            batch = todo[first : first + batch_size][::-1]
+            results = _search(
+                model,
+                codec,
+                tables,
+                [inputs[i] for i in batch],
+                [n_slots[i] for i in batch],
+                guide,
+                k=k,
+                width=width,
+            )
+            for i, one in zip(batch, results, strict=True):
+                found[i] = one
+    finally:
+        model.train(was_training)
     return found
 
 

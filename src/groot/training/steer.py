@@ -167,7 +167,8 @@ def learn_guide(
 
     Args:
         labeler: stays as it is; the guide's reward model shares its weights.
-        examples: with gold. Those of more words than one window are left out.
+        examples: with gold. Those of more words than one window are left out, and those without a
+            candidate that has a reward.
         reward: what is maximised.
         settings: None for the defaults.
         events: told what happens.
@@ -192,14 +193,15 @@ def learn_guide(
             f"{len(usable)} texts of at most {labeler.window_words} words: too few to learn from in"
             f" {settings.folds} folds. Give more labelled texts."
         )
-    events(StageStarted("candidates", len(usable)))
-    found: list[list[Candidate]] = []
-    for first in range(0, len(usable), 4 * TEXTS_AT_A_TIME):
-        part = usable[first : first + 4 * TEXTS_AT_A_TIME]
-        found += labeler.candidates(part, k=settings.num_candidates, max_width=0)
-        events(StepDone("candidates", len(found), len(usable)))
-    rewards = reward.score(usable, found)
-    held = _candidates(labeler, usable, found, rewards)
+    usable, found = _rewarded(labeler, usable, reward, settings.num_candidates, events)
+    if len(usable) < settings.folds:
+        raise DataError(
+            f"{len(usable)} texts have a candidate with a reward: too few to learn from in"
+            f" {settings.folds} folds. See that the reward gives numbers."
+        )
+    learning = time.perf_counter()
+    events(StageStarted("learn", len(settings.strengths)))
+    held = _candidates(labeler, usable, found)
     wanted = held.rewards.clone()  # what is learnt
     for row, (example, some) in enumerate(zip(usable, found, strict=True)):
         for rank, expected in enumerate(expected_rewards(example, some, reward)):
@@ -212,7 +214,7 @@ def learn_guide(
         for fold in range(settings.folds):
             head = _fit(held, wanted, fold_of != fold, strength, settings.iterations)
             added[strength][fold_of == fold] = held.added(head)[fold_of == fold]
-        events(StepDone("candidates", number, len(settings.strengths)))
+        events(StepDone("learn", number, len(settings.strengths)))
     tried = {
         (strength, weight): float(_firsts(held, held.log_p + weight * added[strength]).mean())
         for strength in settings.strengths
@@ -225,7 +227,7 @@ def learn_guide(
     scores = held.log_p + weight * added[strength]
     before, after = _firsts(held, held.log_p), _firsts(held, scores)
     difference = paired_difference(mean_of(before.numpy()), mean_of(after.numpy()))
-    seconds = time.perf_counter() - started
+    events(StageFinished("learn", time.perf_counter() - learning, {"guided": float(after.mean())}))
     results: dict[str, Any] = {
         "texts": len(usable),
         "left_out": len(examples) - len(usable),
@@ -234,21 +236,43 @@ def learn_guide(
         "tried": [{"strength": s, "weight": w, "reward": value} for (s, w), value in tried.items()],
         "unguided": float(before.mean()),
         "guided": float(after.mean()),
-        "unguided_mbr": _mbr(usable, found, rewards, held.log_p, reward),
-        "guided_mbr": _mbr(usable, found, rewards, scores, reward),
+        "unguided_mbr": _mbr(usable, found, held.log_p, reward),
+        "guided_mbr": _mbr(usable, found, scores, reward),
         "difference": difference._asdict(),
-        "seconds": seconds,
+        "seconds": time.perf_counter() - started,
     }
-    events(StageFinished("candidates", seconds, {"guided": float(after.mean())}))
     return guide, results
+
+
+def _rewarded(
+    labeler: Labeler, examples: Sequence[Example], reward: Reward, k: int, events: OnEvent
+) -> tuple[list[Example], list[list[Candidate]]]:
+    """The texts with their k best candidates; what has no reward is left out."""
+    started = time.perf_counter()
+    events(StageStarted("candidates", len(examples)))
+    texts: list[Example] = []
+    found: list[list[Candidate]] = []
+    for first in range(0, len(examples), 4 * TEXTS_AT_A_TIME):
+        part = examples[first : first + 4 * TEXTS_AT_A_TIME]
+        searched = labeler.candidates(part, k=k, max_width=0)
+        rewards = reward.score(part, searched)
+        for example, some, values in zip(part, searched, rewards, strict=True):
+            scored = [
+                dataclasses.replace(one, reward=value)
+                for one, value in zip(some, values, strict=True)
+                if value is not None
+            ]
+            if scored:
+                texts.append(example)
+                found.append(scored)
+        events(StepDone("candidates", min(first + len(part), len(examples)), len(examples)))
+    events(StageFinished("candidates", time.perf_counter() - started))
+    return texts, found
 
 
 @torch.no_grad()
 def _candidates(
-    labeler: Labeler,
-    examples: Sequence[Example],
-    found: Sequence[Sequence[Candidate]],
-    rewards: Sequence[Sequence[float | None]],
+    labeler: Labeler, examples: Sequence[Example], found: Sequence[Sequence[Candidate]]
 ) -> Candidates:
     codec, model = labeler.codec, labeler.model.eval()
     choice_ids = codec.choice_ids.to(model.device)
@@ -272,7 +296,7 @@ def _candidates(
                 targets.append(target)
                 rows.append((text, rank))
                 log_p[text, rank] = candidate.log_p or 0.0
-                values[text, rank] = rewards[text][rank] or 0.0
+                values[text, rank] = candidate.reward or 0.0
         of_part = {text: row for row, text in enumerate(part)}
         batch = collate_targets(model, targets, [of_part[text] for text, _ in rows])
         inputs = [codec.input_ids(examples[text]) for text in part]
@@ -334,7 +358,6 @@ def _firsts(held: Candidates, scores: Tensor) -> Tensor:
 def _mbr(
     examples: Sequence[Example],
     found: Sequence[Sequence[Candidate]],
-    rewards: Sequence[Sequence[float | None]],
     scores: Tensor,
     reward: Reward,
 ) -> float:
@@ -344,8 +367,4 @@ def _mbr(
         for some, row in zip(found, scores.tolist(), strict=True)
     ]
     chosen = choose_all(examples, scored, reward, "mbr")
-    total = 0.0
-    for some, best, row in zip(found, chosen, rewards, strict=True):
-        place = [one.output for one in some].index(best[0].output)
-        total += row[place] or 0.0
-    return total / len(examples)
+    return sum(best[0].reward or 0.0 for best in chosen) / len(examples)
