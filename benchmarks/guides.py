@@ -51,18 +51,18 @@ from groot.rewards import Reward, parse_rewards
 from groot.search.guides import GUIDES
 from groot.search.guides.guide import Guide
 from groot.search.sampling import sample
-from groot.training.compare_guides import (
+from groot.steering.compare_guides import (
     CountedRewardModel,
     Entry,
     compare_guides,
     gold_rewards,
     mean_reward_of,
 )
-from groot.training.diagnose import diagnose
-from groot.training.guide_entries import WEIGHTED, Materials, make_entry
-from groot.training.reward_model import RewardModelSettings, train_reward_model
+from groot.steering.diagnose import diagnose
+from groot.steering.guide_entries import WEIGHTED, Materials, make_entry
+from groot.steering.reward_model import RewardModelSettings, train_reward_model
+from groot.steering.tune_text import TuneSettings, tune_text
 from groot.training.run import train_run
-from groot.training.tune_text import TuneSettings, tune_text
 from groot.types import Example
 
 SENTENCES, REQUESTS = "snips", "snips_requests"

@@ -21,7 +21,8 @@ from torch import Tensor
 from groot.models.embedded_text import make_text_model
 from groot.models.reward_model import RewardModel
 from groot.objectives import partial_bradley_terry
-from groot.training.reward_model import PairItem, pair_loss
+from groot.steering.pair_items import PairItem
+from groot.steering.pair_losses import pair_loss
 
 
 def make_model(device: str) -> RewardModel:

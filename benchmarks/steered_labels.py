@@ -37,8 +37,8 @@ from groot.models.reward_model import load_reward_model
 from groot.rewards import Reward, parse_rewards
 from groot.saved_guides import load_guide
 from groot.search.guides import GUIDES, Guide
-from groot.training.reward_model import RewardModelSettings, train_reward_model
-from groot.training.steer import train_steering
+from groot.steering.reward_model import RewardModelSettings, train_reward_model
+from groot.steering.steer import train_steering
 from groot.types import Candidate, Example
 
 WIDTH = 8

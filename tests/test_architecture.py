@@ -18,8 +18,10 @@ LAYERS = (
     ("labeler", "generator"),
     ("folders", "saved_guides"),
     ("training",),
-    ("report", "serve"),
+    ("steering",),
+    ("report",),
     ("cli",),
+    ("__main__",),
 )
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # Plain Python: these must stay importable in a moment, and without torch.

@@ -78,10 +78,10 @@ def diagnose(
     from groot.cli.guide_tables import diagnosis_tables_of_guides
     from groot.cli.progress import watcher
     from groot.search.guides.guide import Guide
-    from groot.training.diagnose import DIAGNOSIS_FILE
-    from groot.training.diagnose import diagnose as ask
-    from groot.training.guide_entries import check_names, make_entry
-    from groot.training.open_guides import open_materials, read_prompts
+    from groot.steering.diagnose import DIAGNOSIS_FILE
+    from groot.steering.diagnose import diagnose as ask
+    from groot.steering.guide_entries import check_names, make_entry
+    from groot.steering.open_guides import open_materials, read_prompts
 
     examples = read_prompts(prompts, split=split, limit=limit)
     materials = open_materials(

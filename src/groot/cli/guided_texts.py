@@ -15,7 +15,7 @@ from groot.saved_guides import holds_guide, load_guide, make_guide, save_guide
 from groot.search.guides import Chooser, Guide
 from groot.search.guides.rewarded import Transform
 from groot.search.steered_search import check_steers_labels
-from groot.training.open_guides import open_generator, open_reward_models
+from groot.steering.open_guides import open_generator, open_reward_models
 from groot.types import Candidate, Example
 
 

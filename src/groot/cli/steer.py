@@ -46,7 +46,7 @@ def steer(
     groot predict runs/first --in texts.jsonl --guide runs/first-guide/guide
     """
     from groot.cli.progress import watcher
-    from groot.training.steer import GUIDE, SteerSettings, train_steering
+    from groot.steering.steer import GUIDE, SteerSettings, train_steering
 
     with watcher() as events:
         results = train_steering(

@@ -71,8 +71,8 @@ def tune(
     """
     from groot.cli.progress import watcher
     from groot.data.preferences import read_preferences
-    from groot.training.open_guides import open_generator, read_prompts
-    from groot.training.tune_text import TuneSettings, tune_text
+    from groot.steering.open_guides import open_generator, read_prompts
+    from groot.steering.tune_text import TuneSettings, tune_text
 
     if objective == "dpo" and preferences is None:
         raise ConfigError("dpo learns from preferences: add --preferences FILE.")

@@ -31,10 +31,10 @@ from groot.models.reward_model import RewardModel
 from groot.rewards import Reward
 from groot.search.guides.guide import Guide, Written
 from groot.search.sampling import sample
-from groot.training.compare_guides import gold_rewards, have_same_tokens
+from groot.steering.compare_guides import gold_rewards, have_same_tokens
+from groot.steering.rollouts import continue_texts, token_ranks
 from groot.training.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.training.files import write_json
-from groot.training.rollouts import continue_texts, token_ranks
 from groot.types import Example
 
 DIAGNOSIS_FILE = "diagnosis.json"

@@ -7,7 +7,7 @@ from groot.errors import ShapeError
 from groot.models.loading import load_model
 from groot.models.text_scoring import token_log_p
 from groot.search.guides.guide import Guide
-from groot.training.rollouts import continue_texts, token_ranks
+from groot.steering.rollouts import continue_texts, token_ranks
 
 INPUTS = [[7, 8, 9], [10, 11], [12]]
 

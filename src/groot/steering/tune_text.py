@@ -28,12 +28,12 @@ from groot.models.text_scoring import token_log_p
 from groot.objectives.policy import dpo, grpo
 from groot.rewards import Reward
 from groot.search.sampling import sample
+from groot.steering.compare_guides import gold_rewards
+from groot.steering.open_guides import open_generator
 from groot.training.batches import BatchOrder
-from groot.training.compare_guides import gold_rewards
 from groot.training.events import Note, OnEvent, ignore_events
 from groot.training.files import write_folder, write_json
 from groot.training.interrupts import catch_interrupts
-from groot.training.open_guides import open_generator
 from groot.training.processes import make_accelerator
 from groot.training.run_folder import RunFolder, library_versions
 from groot.training.stage import Interrupted, StageContext, StageResult, StageSettings, train_stage

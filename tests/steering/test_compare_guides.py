@@ -17,14 +17,14 @@ from groot.models.reward_model import RewardModel
 from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
 from groot.search.guides.guide import Prefixes, Written
-from groot.training.compare_guides import (
+from groot.steering.compare_guides import (
     CountedRewardModel,
     compare_guides,
     frozen_log_p,
     mean_reward_of,
 )
-from groot.training.diagnose import diagnose, draw_pairs
-from groot.training.guide_entries import Materials, check_names, choose_weights, make_entry
+from groot.steering.diagnose import diagnose, draw_pairs
+from groot.steering.guide_entries import Materials, check_names, choose_weights, make_entry
 from groot.types import Example
 
 EXAMPLES = [Example(text, id=text) for text in ("play nina", "book a table", "weather", "may")]

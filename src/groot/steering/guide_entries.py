@@ -21,7 +21,7 @@ from groot.rewards.compose import OwnPart, Reward
 from groot.search.guides import GUIDES
 from groot.search.guides.guide import Chooser, Guide
 from groot.search.guides.rewarded import Transform
-from groot.training.compare_guides import (
+from groot.steering.compare_guides import (
     Counted,
     CountedRewardModel,
     CountedTexts,

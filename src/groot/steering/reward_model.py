@@ -10,35 +10,33 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from groot.data.preferences import Preference, PreferenceSet, cut_held_out
 from groot.errors import ConfigError, DataError
-from groot.evaluation.reward_pairs import PairScores, n_shared, pair_report
+from groot.evaluation.reward_pairs import pair_report
 from groot.labeler import SETTINGS_FILE
 from groot.labeler import load as load_labeler
 from groot.labels import FORMATS
-from groot.models.alternatives import position_limit
-from groot.models.classifier_reward import ClassifierReward, is_classifier
+from groot.models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.models.codec import Codec
 from groot.models.embedded import count_parameters, parameter_groups
 from groot.models.loading import add_lora, load_model, read_json
 from groot.models.reward_folders import open_reward_model
 from groot.models.reward_model import KINDS, Kind, RewardModel
-from groot.objectives import REWARD_OBJECTIVES
-from groot.training.batches import BatchOrder
-from groot.training.classifier_reward import (
+from groot.steering.pair_items import (
+    PairItem,
+    Spell,
     classifier_speller,
-    open_classifier,
-    text_pair_loss,
-    text_pair_scores,
+    label_speller,
+    pair_items,
+    text_speller,
 )
+from groot.steering.pair_losses import measure_pairs, pair_loss, pair_scores
+from groot.training.batches import BatchOrder
 from groot.training.events import Note, OnEvent, ignore_events
 from groot.training.files import write_folder, write_json
 from groot.training.interrupts import catch_interrupts
@@ -51,44 +49,6 @@ logger = logging.getLogger(__name__)
 
 RESULTS_FILE = "results.json"
 SMALL = 10_000_000  # weights, up to which a model learns at the higher rate
-OBJECTIVE_OF: Mapping[Kind, str] = {
-    "sequence": "bradley_terry",
-    "partial": "partial_bradley_terry",
-    "value": "value_regression",
-    "rad": "cumulative_squared",
-    "vocabulary": "max_consistency",
-    "additive": "partial_bradley_terry",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PairItem:
-    """A preference in token ids.
-
-    Args:
-        input_ids: of the prompt.
-        chosen, rejected: ids of the outputs, end included.
-        chosen_reward, rejected_reward: 1 and 0 where the preference has none.
-    """
-
-    input_ids: list[int]
-    chosen: list[int]
-    rejected: list[int]
-    chosen_reward: float = 1.0
-    rejected_reward: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TextPairItem(PairItem):
-    """A preference for a classifier, which reads texts; the ids say how long they are.
-
-    Args:
-        prompt, chosen_text, rejected_text: what is read.
-    """
-
-    prompt: str = ""
-    chosen_text: str = ""
-    rejected_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +261,6 @@ def plan_reward_model(
     }
 
 
-# From preferences to token ids
-
-Spell = Callable[[Preference], "PairItem | str"]
-
-
 def open_backbone(
     name: str | Path, settings: RewardModelSettings
 ) -> tuple[RewardModel | ClassifierReward, Spell]:
@@ -319,8 +274,8 @@ def open_backbone(
         ModelError: if it cannot be loaded.
     """
     if is_classifier(name):
-        classifier = open_classifier(name, settings)
-        return classifier, classifier_speller(classifier, _text_item)
+        classifier = _open_classifier(name, settings)
+        return classifier, classifier_speller(classifier)
     folder = Path(name)
     if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
         folder = folder / "model"
@@ -342,78 +297,27 @@ def open_backbone(
         )
     model = RewardModel(backbone, settings.kind, separator=separator, max_prompt_tokens=max_prompt)
     if codec is not None:
-        return model, _label_speller(codec)
-    return model, _text_speller(model, max_new)
+        return model, label_speller(codec)
+    return model, text_speller(model, max_new)
 
 
-def _text_speller(model: RewardModel, max_new_tokens: int | None) -> Spell:
-    def spell(pair: Preference) -> PairItem | str:
-        if pair.chosen_output is not None or pair.rejected_output is not None:
-            return "its outputs are labels; give the folder of a labeler as --model"
-        chosen, rejected = map(model.prompts.target_ids, (pair.chosen, pair.rejected))
-        if max_new_tokens is not None and max(len(chosen), len(rejected)) > max_new_tokens:
-            return f"an output has more than the generator's {max_new_tokens} tokens"
-        prompt = model.conversation_ids(pair.messages) if pair.messages else None
-        if prompt is None:
-            prompt = model.prompts.input_ids(pair.prompt, limit=model.max_prompt_tokens)
-        return _item(pair, prompt, chosen, rejected)
+def _open_classifier(name: str | Path, settings: RewardModelSettings) -> ClassifierReward:
+    """A classifier to train, as the settings want it.
 
-    return spell
-
-
-def _label_speller(codec: Codec) -> Spell:
-    def spell(pair: Preference) -> PairItem | str:
-        if pair.example is None or pair.chosen_output is None or pair.rejected_output is None:
-            return "a labeler is judged on candidates of labelled examples, not on texts"
-        if len(pair.example.words) > codec.max_words:
-            return f"the text has more words than one window of the labeler ({codec.max_words})"
-        targets = [
-            codec.encode(pair.example, output)
-            for output in (pair.chosen_output, pair.rejected_output)
-        ]
-        if targets[0] is None or targets[1] is None:
-            return "an output cannot be written in the label format"
-        chosen, rejected = list(targets[0].tokens), list(targets[1].tokens)
-        return _item(pair, codec.input_ids(pair.example), chosen, rejected)
-
-    return spell
-
-
-def _item(
-    pair: Preference, prompt: list[int], chosen: list[int], rejected: list[int]
-) -> PairItem | str:
-    if chosen == rejected:
-        return "chosen and rejected are the same tokens"
-    better, worse = pair.chosen_reward, pair.rejected_reward
-    if better is None or worse is None:
-        better, worse = 1.0, 0.0
-    return PairItem(prompt, chosen, rejected, better, worse)
-
-
-def _text_item(pair: Preference, chosen: list[int], rejected: list[int]) -> PairItem | str:
-    if chosen == rejected:
-        return "chosen and rejected are the same tokens"
-    return TextPairItem([], chosen, rejected, 1.0, 0.0, pair.prompt, pair.chosen, pair.rejected)
-
-
-def pair_items(
-    pairs: Sequence[Preference], spell: Spell, model: RewardModel | ClassifierReward
-) -> tuple[list[PairItem], list[str]]:
-    """The items of preferences, and a line on each pair that cannot be used."""
-    limit = position_limit(model.backbone) if isinstance(model, RewardModel) else None
-    items: list[PairItem] = []
-    missed: list[str] = []
-    for pair in pairs:
-        item = spell(pair)
-        if not isinstance(item, str) and limit is not None:
-            needed = len(item.input_ids) + max(len(item.chosen), len(item.rejected))
-            if needed > limit:
-                item = f"{needed} tokens of prompt and output, but the model has {limit} positions"
-        if isinstance(item, str):
-            missed.append(f"{pair.source}: {item}")
-        else:
-            items.append(item)
-    return items, missed
+    Raises:
+        ConfigError: for settings that no classifier can have.
+        ModelError: if it cannot be loaded.
+    """
+    if settings.kind != "sequence":
+        raise ConfigError(
+            f"{name}: a sequence classifier or encoder is not causal: it reads a text in both"
+            f" directions, so it cannot learn rewards of prefixes (kind {settings.kind!r}).\n"
+            "  Train it on whole outputs: --kind sequence; or give a causal or encoder-decoder"
+            f" model for --kind {settings.kind}."
+        )
+    if settings.lora_r:
+        raise ConfigError(f"{name}: a classifier is trained whole; leave out --lora-r.")
+    return new_classifier(name)
 
 
 # Training
@@ -476,75 +380,3 @@ def _freeze_unused_head(model: RewardModel) -> None:
     output, embeddings = core.get_output_embeddings(), core.get_input_embeddings()
     if output is not None and output.weight is not embeddings.weight:
         output.requires_grad_(False)
-
-
-def pair_loss(
-    model: RewardModel | ClassifierReward, items: Sequence[Any], *, is_measured: bool = False
-) -> Tensor:
-    """Loss [B] of the model's kind on pairs; all prefixes of both outputs in one pass.
-
-    The prompt that two outputs share is run once. A classifier reads whole outputs.
-
-    Args:
-        is_measured: leave out what is no measure: the consistency of kind "vocabulary", whose
-            target is the model's own and moves as it learns.
-    """
-    if isinstance(model, ClassifierReward):
-        return text_pair_loss(model, items)
-    inputs = [item.input_ids for item in items] * 2
-    outputs = [item.chosen for item in items] + [item.rejected for item in items]
-    size = len(items)
-    more: dict[str, Tensor] = {}
-    if model.kind == "vocabulary" and not is_measured:
-        rewards, best, is_real = model.rewards_and_best_next(inputs, outputs)
-        more = {"chosen_next": best[:size], "rejected_next": best[size:]}
-    else:
-        rewards, is_real = model.prefix_rewards(inputs, outputs)
-    if model.kind in ("value", "rad"):
-        more = {
-            "chosen_reward": rewards.new_tensor([item.chosen_reward for item in items]),
-            "rejected_reward": rewards.new_tensor([item.rejected_reward for item in items]),
-        }
-    objective = REWARD_OBJECTIVES[OBJECTIVE_OF[model.kind]]
-    return objective(rewards[:size], rewards[size:], is_real[:size], is_real[size:], **more)
-
-
-@torch.no_grad()
-def measure_pairs(
-    model: RewardModel | ClassifierReward, items: Sequence[PairItem], *, batch_size: int = 64
-) -> dict[str, float]:
-    """Minus the mean loss on pairs, and the share of pairs that the model orders right."""
-    model.eval()
-    losses: list[float] = []
-    for part in _batches(items, batch_size):
-        losses += pair_loss(model, part, is_measured=True).tolist()
-    accuracy = pair_report(pair_scores(model, items, batch_size=batch_size))["accuracy"]
-    return {"minus_loss": -sum(losses) / len(losses), "accuracy": accuracy}
-
-
-@torch.no_grad()
-def pair_scores(
-    model: RewardModel | ClassifierReward, items: Sequence[Any], *, batch_size: int = 64
-) -> list[PairScores]:
-    """The rewards of all prefixes of the outputs of pairs, in the order of the items."""
-    if isinstance(model, ClassifierReward):
-        return text_pair_scores(model, items, batch_size=batch_size)
-    model.eval()
-    found: dict[int, PairScores] = {}
-    order = sorted(range(len(items)), key=lambda i: len(items[i].chosen) + len(items[i].rejected))
-    for places in _batches(order, batch_size):
-        part = [items[place] for place in places]
-        inputs = [item.input_ids for item in part] * 2
-        outputs = [item.chosen for item in part] + [item.rejected for item in part]
-        rewards = model.prefix_rewards(inputs, outputs)[0].tolist()
-        for row, (place, item) in enumerate(zip(places, part, strict=True)):
-            found[place] = PairScores(
-                rewards[row][: len(item.chosen)],
-                rewards[len(part) + row][: len(item.rejected)],
-                n_shared(item.chosen, item.rejected),
-            )
-    return [found[place] for place in range(len(items))]
-
-
-def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[first : first + size] for first in range(0, len(items), size)]

@@ -14,14 +14,9 @@ from groot.labels import SentinelTags
 from groot.models.loading import add_symbols, load_model
 from groot.models.reward_model import KINDS, RewardModel, load_reward_model
 from groot.objectives import REWARD_OBJECTIVES
-from groot.training.reward_model import (
-    OBJECTIVE_OF,
-    PairItem,
-    RewardModelSettings,
-    pair_loss,
-    pair_scores,
-    train_reward_model,
-)
+from groot.steering.pair_items import PairItem
+from groot.steering.pair_losses import OBJECTIVE_OF, pair_loss, pair_scores
+from groot.steering.reward_model import RewardModelSettings, train_reward_model
 from groot.types import Span
 
 

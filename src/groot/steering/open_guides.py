@@ -13,7 +13,7 @@ from groot.folders import load
 from groot.generator import Generator
 from groot.models.reward_compositions import How, RewardEnsemble
 from groot.models.reward_folders import AnyRewardModel, open_reward_model
-from groot.training.guide_entries import TUNED, Materials
+from groot.steering.guide_entries import TUNED, Materials
 from groot.types import Example
 
 

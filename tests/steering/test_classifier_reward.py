@@ -10,10 +10,10 @@ from groot.errors import ConfigError, DataError
 from groot.evaluation.reward_pairs import PairScores
 from groot.models.classifier_reward import ClassifierReward, load_classifier, new_classifier
 from groot.models.reward_folders import open_reward_model
-from groot.training.classifier_reward import text_pair_loss, text_pair_scores
-from groot.training.reward_model import (
+from groot.steering.pair_items import TextPairItem
+from groot.steering.pair_losses import pair_loss, pair_scores
+from groot.steering.reward_model import (
     RewardModelSettings,
-    TextPairItem,
     plan_reward_model,
     train_reward_model,
 )
@@ -64,7 +64,7 @@ def test_an_encoder_learns_is_saved_and_opened_again(model_type, make_encoder_fo
 def test_the_loss_is_bradley_terry_of_whole_outputs(make_encoder_folder, tmp_path):
     model = new_classifier(make_encoder_folder("bert", tmp_path, num_labels=1)).eval()
     items = [item("play", "nina", "what is it", model), item("book a table", "two", "may", model)]
-    loss = text_pair_loss(model, items)
+    loss = pair_loss(model, items)
     for row, one in enumerate(items):
         better = model.text_rewards([one.prompt], [one.chosen_text]).item()
         worse = model.text_rewards([one.prompt], [one.rejected_text]).item()
@@ -77,7 +77,7 @@ def test_the_loss_is_bradley_terry_of_whole_outputs(make_encoder_folder, tmp_pat
 def test_prefixes_are_read_at_each_tenth(make_encoder_folder, tmp_path):
     model = new_classifier(make_encoder_folder("bert", tmp_path, num_labels=2)).eval()
     one = item("play", "nina 🎷 in the kitchen please by the river in paris", "what é", model)
-    (found,) = text_pair_scores(model, [one])
+    (found,) = pair_scores(model, [one])
     assert isinstance(found, PairScores)
     assert (len(found.chosen), len(found.rejected)) == (len(one.chosen), len(one.rejected))
     ends = model.spell(one.chosen_text)[1]

@@ -13,8 +13,8 @@ from groot.folders import load
 from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
 from groot.saved_guides import load_guide
+from groot.steering.steer import SteerSettings, learn_guide, train_steering
 from groot.training.start import make_labeler
-from groot.training.steer import SteerSettings, learn_guide, train_steering
 
 
 def new_labeler(*settings):

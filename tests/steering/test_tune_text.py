@@ -10,7 +10,7 @@ from groot.errors import ConfigError, DataError
 from groot.generator import Generator, load_generator
 from groot.models.loading import load_model
 from groot.rewards.compose import OwnPart, Reward
-from groot.training.tune_text import (
+from groot.steering.tune_text import (
     TuneItem,
     TuneSettings,
     dpo_loss,

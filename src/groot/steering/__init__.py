@@ -1,0 +1,1 @@
+"""Steering frozen models: reward models of prefixes, their guides, compared and diagnosed."""
