@@ -13,6 +13,11 @@ def test_contrast_comes_first_then_distillation():
     assert rounds[2].candidates == "distil 1: candidates"
 
 
+def test_every_round_of_distillation_but_the_first_goes_back_towards_the_fitted_weights():
+    rounds = rounds_of(config_from({"optimise": {"rounds": 1}, "distil": {"rounds": 3}}))
+    assert [round.goes_back for round in rounds] == [False, False, True, True]
+
+
 def test_no_round_of_contrast_stops_after_the_fit():
     assert rounds_of(config_from({"optimise": {"rounds": 0}})) == []
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from groot.errors import CheckpointError, ShapeError
-from groot.training.weight_average import WeightAverage
+from groot.training.weight_average import WeightAverage, go_back
 
 
 def model_of(value: float) -> nn.Linear:
@@ -73,3 +73,17 @@ def test_restoring_another_model_is_refused():
 def test_a_decay_of_one_would_never_learn():
     with pytest.raises(ShapeError, match=r"decay=1\.0"):
         WeightAverage(model_of(0.0), decay=1.0)
+
+
+def test_going_back_takes_every_weight_once_tied_and_frozen_ones_too():
+    def tied(value: float) -> nn.Sequential:
+        model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+        model[1].weight = model[0].weight
+        model.append(nn.Linear(2, 2, bias=False).requires_grad_(False))
+        for weight in model.parameters():
+            nn.init.constant_(weight, value)
+        return model
+
+    model = tied(4.0)
+    go_back(model, tied(0.0), share=0.25)
+    assert {value for weight in model.parameters() for value in weight.flatten().tolist()} == {3.0}

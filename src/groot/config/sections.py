@@ -205,6 +205,13 @@ class DistilConfig(Section):
     contrast_weight: float = Field(
         0.005, ge=0, description="weight of optimise.objective on the expected rewards"
     )
+    fitted_share: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="each round but the first starts from the average of the weights and the fitted"
+        " ones; the share of the latter",
+    )
     learning_rate: float = Field(4e-4, gt=0, description="peak learning rate")
     average_decay: float = Field(
         0.998, ge=0, lt=1, description="decay of the average of the weights; 0 keeps the last ones"

@@ -16,12 +16,14 @@ class Round:
         name: of its stage.
         distils: whether the model learns MBR's choice, rather than to order candidates by reward.
         variations: varied texts per training text.
+        goes_back: whether it starts from an average with the fitted weights.
     """
 
     number: int
     name: str
     distils: bool = False
     variations: int = 1
+    goes_back: bool = False
 
     @property
     def candidates(self) -> str:
@@ -46,7 +48,7 @@ def rounds_of(config: Config, *, distils: bool = True) -> list[Round]:
     contrast = config.optimise.rounds
     distil = config.distil
     return [Round(number, f"round {number}") for number in range(1, contrast + 1)] + [
-        Round(contrast + number, f"distil {number}", True, distil.variations)
+        Round(contrast + number, f"distil {number}", True, distil.variations, number > 1)
         for number in range(1, distil.rounds + 1)
         if distils and contrast
     ]

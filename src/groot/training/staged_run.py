@@ -34,6 +34,7 @@ from groot.training.rounds import Round, rounds_of
 from groot.training.run_folder import RunFolder
 from groot.training.stage import Interrupted, StageContext, StageResult, StageSettings
 from groot.training.start import RunData
+from groot.training.weight_average import go_back
 from groot.types import Candidate, Example
 
 RESULTS_FILE = "results.json"
@@ -247,6 +248,9 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
                 if following is None or not self.run.is_done(following.name):
                     holder = self._load(folder)
                 continue
+            if round.goes_back:
+                fitted = self._load("fitted").model
+                go_back(holder.model, fitted, share=self.config.distil.fitted_share)
             cases = self._candidates(holder, items, round)
             set_dropout(holder.model, settings.dropout)
             decay = self.config.distil.average_decay if round.distils else settings.average_decay
