@@ -357,3 +357,14 @@ def test_code_that_a_folder_names_as_its_reward_is_not_run_unasked(folder, tmp_p
     assert len(best.spans) == max(len(c.spans) for c in labeler("play it", top_k=16)[0])
     found = evaluate_folder(folder, tmp_path / "test.jsonl", reward_specs=[spec], choose="mbr")
     assert len(found.examples) == 1
+
+
+def test_a_loaded_labeler_does_not_learn_and_prepares_its_weights_once(labeler, tmp_path):
+    labeler.save(tmp_path)
+    loaded = groot.load(tmp_path)
+    assert not any(module.training for module in loaded.model.modules())
+    loaded("play nina simone")
+    decoder = loaded.model._parts[2]
+    prepared = loaded.model._prepared.of(decoder)
+    loaded(["play nina simone", "a table for two"], top_k=3)
+    assert loaded.model._prepared.of(decoder) is prepared  # 10 ms a call, if it were made anew

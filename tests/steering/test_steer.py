@@ -48,10 +48,14 @@ def test_a_head_learns_what_is_rewarded_and_the_guide_says_it(labeler):
         guide, results = learn_guide(labeler, examples, reward, settings=SETTINGS)
         assert results["texts"] == 40
         assert len(results["tried"]) == 4
-        best = max(results["tried"], key=lambda one: one["reward"])
+        best = max(results["tried"], key=lambda one: one["reward"] + one["metric"])
         assert best["weight"] == results["weight"] == guide.weight
         assert results["guided"] == pytest.approx(best["reward"])
         assert 0 <= results["difference"]["p_value"] <= 1
+        micro = results["metric"]
+        assert micro["name"] == "micro F0.5"
+        assert micro["guided"] == pytest.approx(best["metric"])
+        assert micro["guided"] > micro["unguided"]
         assert results["guided"] > results["unguided"] + 0.05
         before = labeler.label(examples, probability_candidates=0)
         after = labeler.label(examples, guide=guide, guide_width=8, probability_candidates=0)
@@ -114,6 +118,7 @@ def test_what_has_no_reward_is_left_out_and_never_counts_as_0(labeler):
     assert (results["texts"], results["left_out"]) == (10, 10)
     assert results["unguided"] == results["guided"] == 100.0
     assert results["guided_mbr"] == 100.0
+    assert results["metric"] is None
     nothing = Reward([OwnPart("none", lambda _, some: [None] * len(some))], [1.0])
     with pytest.raises(DataError, match="candidate with a reward"):
         learn_guide(labeler, examples, nothing, settings=SETTINGS)

@@ -77,11 +77,18 @@ def _print(results: dict[str, Any]) -> None:
     for name, title in (("", "most probable first"), ("_mbr", "best expected first")):
         values = (results[f"unguided{name}"], results[f"guided{name}"])
         table.add_row(title, *map(number, values))
+    metric = results["metric"]
+    if metric is not None:
+        table.add_row(metric["name"], number(metric["unguided"]), number(metric["guided"]))
     answer_table(table)
-    found = results["difference"]
-    answer(
-        f"guided - unguided: {found['difference']:+.4f}, 95 % interval {found['low']:+.4f} to"
-        f" {found['high']:+.4f}, p {found['p_value']:.4f}"
-    )
+    moved = {"mean reward": results["difference"]}
+    if metric is not None:
+        moved[metric["name"]] = metric["difference"]
+    for name, found in moved.items():
+        if found["difference"] is not None:
+            answer(
+                f"{name}, guided - unguided: {found['difference']:+.4f}, 95 % interval"
+                f" {found['low']:+.4f} to {found['high']:+.4f}, p {found['p_value']:.4f}"
+            )
     if results["left_out"]:
         answer(f"left out: {results['left_out']} texts without words, or longer than one window")

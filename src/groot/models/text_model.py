@@ -66,6 +66,7 @@ class TextModel(nn.Module):
         self.pad_id = int(
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
         )
+        self.train(model.training)  # what is loaded does not learn until it is told to
 
     @property
     def config(self) -> Any:
