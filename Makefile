@@ -31,7 +31,7 @@ setup: .venv/.installed
 
 demo: setup
 	$(BIN)/groot train sample --reward f0.5 --out $(DEMO_OUT) --seed $(SEED) --set fit.passes=12 \
-	  --set optimise.rounds=1 --set distil.variations=3
+	  --set optimise.rounds=1 --set distil.variations=2
 
 test: setup
 	$(BIN)/python -m pytest
