@@ -1,10 +1,10 @@
 """The weights of a T5 stack, laid out for many small passes without gradient.
 
 A small model spends its time in the number of operations, not in their size: hidden states are
-rows [N, d] all the way, and where the weights
-are few they are copied once into fewer and ready products: queries, keys and values are one matrix,
-and the scale of each norm is part of the matrix behind it. A large model keeps its own modules: its
-products are long, and a copy would cost memory.
+rows [N, d] all the way, and the weights are copied once into fewer and ready products: queries, keys
+and values are one matrix, the scale of each norm is part of the matrix behind it, and matrices lie
+as products of few rows read them fastest (a product of 11 rows takes about half the time). A large
+model keeps its own modules: its products are long, and a copy would cost memory.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu, linear
+from torch.nn.functional import embedding, gelu
 
-LIGHT = 4_000_000  # weights of a stack up to which they are copied into ready products
+LIGHT = 32_000_000  # weights of a stack up to which they are copied into ready products
 TABLE = 4_000_000  # numbers up to which the first layer's products are kept for each token
 GROWTH = 64  # positions by which the table of position biases grows
 
@@ -69,9 +69,10 @@ class Maps:
         self.norm = None if norm is None else Norm(norm)
         self.weight: Tensor | None = None
         if is_light and _is_plain(modules):
-            self.weight = torch.cat([module.weight for module in modules])
+            weight = torch.cat([module.weight for module in modules]).t()  # [d, all outputs]
             if self.norm is not None:
-                self.weight = self.weight * self.norm.weight
+                weight = weight * self.norm.weight[:, None]
+            self.weight = weight.contiguous()
             self.sizes = [len(module.weight) for module in modules]
 
     def __call__(self, hidden: Tensor) -> Sequence[Tensor]:
@@ -81,16 +82,19 @@ class Maps:
             return [module(hidden) for module in self.modules]
         if self.norm is not None:
             hidden = self.norm.unit(hidden)
-        mapped = linear(hidden, self.weight)
+        mapped = hidden @ self.weight
         return [mapped] if len(self.sizes) == 1 else mapped.split(self.sizes, dim=-1)
 
 
 class Sum:
     """residual [N, d] + map(input [N, d']), in place where the map is plain."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, *, is_light: bool) -> None:
         self.module = module
-        self.weight = module.weight.t() if _is_plain([module]) else None
+        self.weight: Tensor | None = None
+        if _is_plain([module]):
+            weight = module.weight.t()
+            self.weight = weight.contiguous() if is_light else weight
 
     def __call__(self, residual: Tensor, hidden: Tensor) -> Tensor:
         if self.weight is None:
@@ -121,7 +125,7 @@ class FeedForward:
         if self.is_plain:
             self.act = _activation(dense.act)
             self.inner = Maps(inner, layer.layer_norm, is_light=is_light)
-            self.outer = Sum(dense.wo)
+            self.outer = Sum(dense.wo, is_light=is_light)
 
     def __call__(self, hidden: Tensor) -> Tensor:
         if not self.is_plain:
@@ -139,12 +143,12 @@ class Block:
         first, last = block.layer[0], block.layer[-1]
         own = first.SelfAttention
         self.self_in = Maps([own.q, own.k, own.v], first.layer_norm, is_light=is_light)
-        self.self_out = Sum(own.o)
+        self.self_out = Sum(own.o, is_light=is_light)
         if len(block.layer) == 3:
             other = block.layer[1].EncDecAttention
             self.cross_in = Maps([other.q], block.layer[1].layer_norm, is_light=is_light)
             self.cross_memory = Maps([other.k, other.v], is_light=is_light)
-            self.cross_out = Sum(other.o)
+            self.cross_out = Sum(other.o, is_light=is_light)
         self.feed_forward = FeedForward(last, is_light=is_light)
 
 
