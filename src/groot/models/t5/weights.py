@@ -3,8 +3,8 @@
 A small model spends its time in the number of operations, not in their size: hidden states are
 rows [N, d] all the way, and the weights are copied once into fewer and ready products: queries,
 keys and values are one matrix, the scale of each norm is part of the matrix behind it, and matrices
-lie as products of few rows read them fastest (11 rows take about half the time). A large model keeps
-its own modules: its products are long, and a copy would cost memory.
+lie as products of few rows read them fastest (11 rows take about half the time). A large model
+keeps its own modules: its products are long, and a copy would cost memory.
 """
 
 from __future__ import annotations
