@@ -52,12 +52,12 @@ from groot.search.guides import GUIDES
 from groot.search.guides.guide import Guide
 from groot.search.sampling import sample
 from groot.steering.compare_guides import (
-    CountedRewardModel,
     Entry,
     compare_guides,
     gold_rewards,
     mean_reward_of,
 )
+from groot.steering.counted import CountedRewardModel
 from groot.steering.diagnose import diagnose
 from groot.steering.guide_entries import WEIGHTED, Materials, make_entry
 from groot.steering.reward_model import RewardModelSettings, train_reward_model

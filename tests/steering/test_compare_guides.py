@@ -18,11 +18,11 @@ from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
 from groot.search.guides.guide import Prefixes, Written
 from groot.steering.compare_guides import (
-    CountedRewardModel,
     compare_guides,
     frozen_log_p,
     mean_reward_of,
 )
+from groot.steering.counted import CountedRewardModel
 from groot.steering.diagnose import diagnose, draw_pairs
 from groot.steering.guide_entries import Materials, check_names, choose_weights, make_entry
 from groot.types import Example

@@ -25,6 +25,8 @@ SETTINGS = {
     "fit.learning_rate": 0.005,
     "optimise.learning_rate": 0.005,
     "optimise.selects_on": "reward",
+    "distil.rounds": 2,
+    "distil.learning_rate": 0.005,
 }
 JOB = "groot.training.job"
 STAGED = "groot.training.staged_run"
@@ -72,6 +74,15 @@ POINTS = {
         "at": f"{FOLDER}.mark_done",
         "when": "after",
         "text": "'round 2: candidates'",
+    },
+    "distil 2: back towards the fitted weights, nothing searched": {
+        "at": f"{STAGED}:go_back",
+        "when": "after",
+    },
+    "distil 2: candidates said to be done": {
+        "at": f"{FOLDER}.mark_done",
+        "when": "after",
+        "text": "'distil 2: candidates'",
     },
     "model: being renamed": {"at": "os:rename", "text": "tmp-model"},
     "evaluate: search": {"at": f"{JOB}:with_probabilities", "nth": 5},

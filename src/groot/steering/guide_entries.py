@@ -22,12 +22,9 @@ from groot.search.guides import GUIDES
 from groot.search.guides.guide import Chooser, Guide
 from groot.search.guides.rewarded import Transform
 from groot.steering.compare_guides import (
-    Counted,
-    CountedRewardModel,
-    CountedTexts,
-    CountedWriter,
     Entry,
 )
+from groot.steering.counted import Counted, CountedRewardModel, CountedTexts, CountedWriter
 from groot.types import Candidate, Example
 
 # The kind of reward model that a guide of next tokens needs.
