@@ -52,6 +52,7 @@ from side_by_side import (
     machine,
     machine_line,
     measure_rates,
+    peak_memory,
     table,
     write_json,
     write_section,
@@ -138,14 +139,11 @@ def contenders(
 def throughput(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple[Texts, Timings]:
     """Batches of 64: the texts that were labelled, and the times for all of them."""
     part = spread(texts, effort.texts.get(k, min(effort.texts.values())))
-    few = part.part(range(min(2, len(part.inputs))))
     warm(part, model)
-    timings = alternate(
-        contenders(by_length(part, BATCH), k, model),
-        rounds=effort.rounds,
-        budget_s=effort.budget_s,
-        warm_up=lambda: [run() for run in contenders([few], k, model).values()],
-    )
+    runs = contenders(by_length(part, BATCH), k, model)
+    memory = peak_memory(runs)
+    timings = alternate(runs, rounds=effort.rounds, budget_s=effort.budget_s)
+    timings.memory = memory
     return part, timings
 
 
@@ -158,22 +156,30 @@ def warm(texts: Texts, model: Any | None) -> None:
 
 
 def latency(texts: Texts, k: int, model: Any | None, effort: Effort) -> tuple[Texts, Timings]:
-    """One text at a time; each text is a round, and the order turns from text to text."""
+    """One text at a time, after an untimed run of all; the order turns from text to text."""
     part = spread(texts, effort.singles)
     warm(part, model)
-    all_rounds = Timings(*({name: [] for name in contenders([], k, model)} for _ in range(3)))
+    all_rounds = Timings(*({name: [] for name in contenders([], k, model)} for _ in range(2)))
     for place in range(len(part.inputs)):
         runs = contenders([part.part([place])], k, model)
         names = list(runs)
         turn = place % len(names)
         once = alternate(
-            {name: runs[name] for name in (*names[turn:], *names[:turn])}, rounds=1, budget_s=0.0
+            {name: runs[name] for name in (*names[turn:], *names[:turn])},
+            rounds=1,
+            budget_s=0.0,
+            warm_up=partial(run_all, runs),
         )
         for name in names:
             all_rounds.seconds[name] += once.seconds[name]
             all_rounds.elapsed[name] += once.elapsed[name]
-            all_rounds.memory[name] += once.memory[name]
     return part, all_rounds
+
+
+def run_all(runs: Mapping[str, Callable[[], object]]) -> None:
+    """Run each once."""
+    for run in runs.values():
+        run()
 
 
 def speed_row(
@@ -371,7 +377,8 @@ def page_text(report: Mapping[str, Any], command: str) -> str:
         "One text at a time; each text is a round.",
         speed_table(speed["latency"], others, "ms"),
         "### Peak memory",
-        "MiB on top of the loaded model, at its peak in the runs of the throughput table.",
+        "MiB on top of the loaded model, at the peak of an untimed run over the texts of the"
+        " throughput table.",
         table(
             ["shape", "data", "k", "batch", *NAMES],
             [

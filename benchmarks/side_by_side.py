@@ -27,19 +27,19 @@ MIB = 1 << 20
 
 @dataclass
 class Timings:
-    """Seconds and peak memory of each contender, one number per round.
+    """Seconds of each contender, one number per round, and peak memory where it was measured.
 
     Args:
         seconds: processor time of the whole process, per contender, one per round; the same round
             has the same place in all lists. On one thread and an idle machine it is the time that
             passes; where others use the machine too, it is what would have passed without them.
         elapsed: the time that did pass.
-        memory: per contender, MiB that a run needed on top of what the process held before it.
+        memory: see `peak_memory`.
     """
 
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    elapsed: dict[str, list[float]] = field(default_factory=dict)
-    memory: dict[str, list[float]] = field(default_factory=dict)
+    seconds: dict[str, list[float]]
+    elapsed: dict[str, list[float]]
+    memory: dict[str, float | None] = field(default_factory=dict)
 
     def ratio(self, slow: str, fast: str) -> float:
         """How many times longer `slow` takes: the median of the rounds' ratios."""
@@ -56,7 +56,7 @@ class Timings:
                 "elapsed_s": statistics.median(self.elapsed[name]),
                 "ratio": statistics.median(ratios),
                 "ratio_range": [min(ratios), max(ratios)],
-                "peak_mib": max(self.memory[name], default=None),
+                "peak_mib": self.memory.get(name),
             }
         return found
 
@@ -79,23 +79,34 @@ def alternate(
     if warm_up is not None:
         warm_up()
     names = list(contenders)
-    timings = Timings(*({name: [] for name in names} for _ in range(3)))
+    timings = Timings(*({name: [] for name in names} for _ in range(2)))
     begun = time.process_time()
     for number in range(rounds):
         turn = number % len(names)
         for name in (*names[turn:], *names[:turn]):
-            held = start_peak()
             start, worked = time.perf_counter(), time.process_time()
             contenders[name]()
             timings.seconds[name].append(time.process_time() - worked)
             timings.elapsed[name].append(time.perf_counter() - start)
-            peak = read_peak()
-            if held is not None and peak is not None:
-                timings.memory[name].append((peak - held) / MIB)
         spent = time.process_time() - begun
         if spent * (number + 2) / (number + 1) > budget_s:
             break
     return timings
+
+
+def peak_memory(contenders: Mapping[str, Callable[[], object]]) -> dict[str, float | None]:
+    """MiB that one run of each needs on top of what the process holds; None where unknown.
+
+    These runs are not timed: each starts with a heap that was given back, and pays for getting it
+    again page by page.
+    """
+    found: dict[str, float | None] = {}
+    for name, run in contenders.items():
+        held = start_peak()
+        run()
+        peak = read_peak()
+        found[name] = None if held is None or peak is None else (peak - held) / MIB
+    return found
 
 
 def _status(name: str) -> int | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from groot.models.loading import load_model
-from groot.models.t5 import weights
+from groot.models.t5 import encoding, weights
 from groot.models.t5.weights import Prepared
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11], [12, 13, 14], [15, 16, 17, 18]]
@@ -34,11 +34,16 @@ def own(model, tokens: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return model.hidden_states(model.encode(ROWS), rows, tokens).detach()
 
 
+@pytest.mark.parametrize("at_a_time", [384, 12])
+@pytest.mark.parametrize("lengths", [[7, 3, 4], [7, 7, 6], [5, 5]])
 @torch.no_grad()
-def test_encoder_equals_the_models_own(model, is_light):
+def test_encoder_equals_the_models_own(model, is_light, lengths, at_a_time, monkeypatch):
+    """Much padding, little padding, none; all texts at once, and some at a time."""
+    monkeypatch.setattr(encoding, "TOKENS_AT_A_TIME", at_a_time)
+    rows = [list(range(5 + n, 5 + 2 * n)) for n in lengths]
     with torch.enable_grad():
-        plain = model.encode(ROWS)
-    fast = model.encode(ROWS)
+        plain = model.encode(rows)
+    fast = model.encode(rows)
     assert torch.equal(plain.mask, fast.mask)
     torch.testing.assert_close(
         fast.states[fast.mask], plain.states[plain.mask].detach(), atol=2e-5, rtol=1e-4

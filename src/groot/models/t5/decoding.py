@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from groot.models.t5.encoding import unpacked
 from groot.models.t5.lexicon import words_of
 from groot.models.t5.weights import Block, T5Weights
 
@@ -50,13 +51,19 @@ class T5Decoding:
         self.done = 0
         self.n_rows = len(rows)
         self.cross_mask: Tensor | None = None
+        real: Tensor | None = None  # where an input has tokens; padding needs no keys and values
+        flat = states.flatten(0, 1)
         if not bool(mask.all()):
             bias = torch.where(mask, 0.0, torch.finfo(states.dtype).min).to(states.dtype)
             self.cross_mask = bias[:, None, None, :]
+            real = mask.flatten().nonzero()[:, 0]
+            flat = flat[real]
         self.cross: list[tuple[Tensor, Tensor]] = []
         for block in weights.blocks:
-            flat = states.flatten(0, 1)
-            keys, values = (weights.split(part, len(states)) for part in block.cross_memory(flat))
+            keys, values = (
+                weights.split(unpacked(part, real, mask.numel()), len(states))
+                for part in block.cross_memory(flat)
+            )
             # [B, heads, size, S] and [B, heads, S, size]: as the products of each step want them
             self.cross.append((keys.transpose(2, 3).contiguous(), values.contiguous()))
         self.words = None if lexicon is None else words_of(weights, lexicon, start_id)

@@ -19,6 +19,7 @@ from torch.nn.functional import embedding, gelu
 
 LIGHT = 32_000_000  # weights of a stack up to which they are copied into ready products
 TABLE = 4_000_000  # numbers up to which the first layer's products are kept for each token
+GAP = 16  # numbers between the rows of a matrix, see `_laid_out`
 GROWTH = 64  # positions by which the table of position biases grows
 
 
@@ -28,6 +29,17 @@ def _is_plain(modules: Sequence[Any]) -> bool:
         type(module) is nn.Linear and module.bias is None and module.weight.dtype == torch.float32
         for module in modules
     )
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    """The same matrix, its rows apart by a little more than they are long.
+
+    Rows a power of two apart fall on the same few places of a processor's cache: 64 rows times a
+    matrix [512, 2048] take 1.7 times as long.
+    """
+    rows, columns = weight.shape
+    laid_out = weight.new_empty((rows, columns + GAP))[:, :columns]
+    return laid_out.copy_(weight)
 
 
 class Norm:
@@ -72,7 +84,7 @@ class Maps:
             weight = torch.cat([module.weight for module in modules]).t()  # [d, all outputs]
             if self.norm is not None:
                 weight = weight * self.norm.weight[:, None]
-            self.weight = weight.contiguous()
+            self.weight = _laid_out(weight)
             self.sizes = [len(module.weight) for module in modules]
 
     def __call__(self, hidden: Tensor) -> Sequence[Tensor]:
@@ -94,7 +106,7 @@ class Sum:
         self.weight: Tensor | None = None
         if _is_plain([module]):
             weight = module.weight.t()
-            self.weight = weight.contiguous() if is_light else weight
+            self.weight = _laid_out(weight) if is_light else weight
 
     def __call__(self, residual: Tensor, hidden: Tensor) -> Tensor:
         if self.weight is None:
