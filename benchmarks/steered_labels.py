@@ -5,7 +5,7 @@
 
 A run is what groot train left: its fitted labeler is frozen; its optimised one, where there is one,
 is the row to compare with. Guides learn from the dev split of the benchmark (groot steer) and
-choose strength and weight there; all numbers are of its test split, seen once. Each row is kept in
+choose strength, weight and MBR or not there; all numbers are of its test split. Each row is kept in
 OUT/NAME/ as soon as it is done; the same command again goes on with what is missing.
 
 Rows: unguided (most probable target), unguided + MBR of 16 candidates, args (a reward model of
@@ -228,10 +228,13 @@ def as_markdown(results: dict[str, Any]) -> str:
         lines.append("")
         if one["steer"]:
             found = one["steer"]
+            how = {"top": "without MBR", "mbr": "with MBR"}[found["choose"]]
+            before = found["unguided"]["top"]["reward"]
+            after = found["guided"][found["choose"]]["reward"]
             lines += [
-                f"`steer` learnt from {found['texts']} dev texts; there, cross-validated:"
-                f" {found['unguided']:.4f} unguided, {found['guided']:.4f} guided (weight"
-                f" {found['weight']:g}).",
+                f"`steer` learnt from {found['texts']} dev texts and chose weight"
+                f" {found['weight']:g} {how}; there, cross-validated: {before:.4f} unguided,"
+                f" {after:.4f} guided.",
                 "",
             ]
     return "\n".join(lines)

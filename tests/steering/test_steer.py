@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from groot.folders import load
 from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
 from groot.saved_guides import load_guide
-from groot.steering.steer import SteerSettings, learn_guide, train_steering
+from groot.search.choose import expected_rewards
+from groot.steering.steer import SteerSettings, _candidates, learn_guide, train_steering
 from groot.training.start import make_labeler
 
 
@@ -47,16 +49,19 @@ def test_a_head_learns_what_is_rewarded_and_the_guide_says_it(labeler):
     with parse_rewards(["f0.5"]) as reward:
         guide, results = learn_guide(labeler, examples, reward, settings=SETTINGS)
         assert results["texts"] == 40
-        assert len(results["tried"]) == 4
+        assert len(results["tried"]) == 8
         best = max(results["tried"], key=lambda one: one["reward"] + one["metric"])
         assert best["weight"] == results["weight"] == guide.weight
-        assert results["guided"] == pytest.approx(best["reward"])
-        assert 0 <= results["difference"]["p_value"] <= 1
-        micro = results["metric"]
-        assert micro["name"] == "micro F0.5"
-        assert micro["guided"] == pytest.approx(best["metric"])
-        assert micro["guided"] > micro["unguided"]
-        assert results["guided"] > results["unguided"] + 0.05
+        assert best["choose"] == results["choose"]
+        guided, unguided = results["guided"][best["choose"]], results["unguided"]["top"]
+        assert guided["reward"] == pytest.approx(best["reward"])
+        moved = results["difference"]["reward"]
+        assert moved["difference"] == pytest.approx(guided["reward"] - unguided["reward"])
+        assert 0 <= moved["p_value"] <= 1
+        assert results["metric"] == "micro F0.5"
+        assert guided["metric"] == pytest.approx(best["metric"])
+        assert guided["metric"] > unguided["metric"]
+        assert guided["reward"] > unguided["reward"] + 0.05
         before = labeler.label(examples, probability_candidates=0)
         after = labeler.label(examples, guide=guide, guide_width=8, probability_candidates=0)
         means = [
@@ -91,7 +96,7 @@ def test_from_a_folder_to_a_folder(labeler, tmp_path):
         reward_specs=["f0.5"],
         settings=SETTINGS,
     )
-    assert json.loads((out / "results.json").read_text())["guided"] == results["guided"]
+    assert json.loads((out / "results.json").read_text()) == results
     again = load(tmp_path / "labeler")
     guide = load_guide(out / "guide", again)
     assert (guide.name, guide.weight) == ("pargs", results["weight"])
@@ -116,12 +121,32 @@ def test_what_has_no_reward_is_left_out_and_never_counts_as_0(labeler):
     reward = Reward([OwnPart("odd", Odd())], [1.0])
     _, results = learn_guide(labeler, examples, reward, settings=SETTINGS)
     assert (results["texts"], results["left_out"]) == (10, 10)
-    assert results["unguided"] == results["guided"] == 100.0
-    assert results["guided_mbr"] == 100.0
+    always = {"top": {"reward": 100.0}, "mbr": {"reward": 100.0}}
+    assert results["unguided"] == results["guided"] == always
     assert results["metric"] is None
     nothing = Reward([OwnPart("none", lambda _, some: [None] * len(some))], [1.0])
     with pytest.raises(DataError, match="candidate with a reward"):
         learn_guide(labeler, examples, nothing, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_expected_rewards_are_those_that_mbr_goes_by(labeler, is_known):
+    examples = read_sample("dev").examples[:12]
+    found = labeler.candidates(examples, k=6)
+    found[0] = found[0][:2]  # padding
+
+    def odd(example, some):  # no pairwise form, and missing for some
+        return [None if len(one.spans) == 1 else float(len(example.gold)) for one in some]
+
+    with parse_rewards(["f0.5"]) as known:
+        reward = known if is_known else Reward([OwnPart("odd", odd)], [1.0])
+        held = _candidates(labeler, examples, found, reward)
+        rows = held.expected(held.log_p).tolist()
+        for row, example, some in zip(rows, examples, found, strict=True):
+            wanted = expected_rewards(example, some, reward)
+            wanted = [-math.inf if value is None else value for value in wanted]
+            assert row[: len(some)] == pytest.approx(wanted)
+            assert row[len(some) :] == [-math.inf] * (6 - len(some))
 
 
 def test_what_cannot_be_learnt_from_is_refused(labeler):

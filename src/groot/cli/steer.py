@@ -38,12 +38,13 @@ def steer(
     """Learn a guide that steers a labeler towards a reward; the labeler stays as it is.
 
     A reward of partial targets (PARGS) is learnt from the labeler's own candidates of labelled
-    texts that it was not trained on. Then: groot predict DIR --guide OUT/guide.
+    texts that it was not trained on, and how to choose under it: the most probable candidate, or
+    the best expected one (MBR). The last line says how to use it.
 
     \b
     Examples:
     groot steer runs/first --data dev.jsonl --reward f0.5 --out runs/first-guide
-    groot predict runs/first --in texts.jsonl --guide runs/first-guide/guide
+    groot predict runs/first --in texts.jsonl --guide runs/first-guide/guide --choose mbr
     """
     from groot.cli.progress import watcher
     from groot.steering.steer import GUIDE, SteerSettings, train_steering
@@ -62,33 +63,28 @@ def steer(
         answer_json(results)
         return
     _print(results)
-    answer(f"written to {out / GUIDE}; use it with groot predict --guide")
+    chosen = "" if results["choose"] == "top" else f" --choose {results['choose']}"
+    answer(f"written to {out / GUIDE}")
+    answer(f"use it: groot predict {folder} --guide {out / GUIDE}{chosen}")
 
 
 def _print(results: dict[str, Any]) -> None:
     from groot.cli.tables import new_table, number
 
-    table = new_table(
-        f"mean reward {results['reward']} of {results['texts']} texts, cross-validated",
-        "",
-        "unguided",
-        "guided",
-    )
-    for name, title in (("", "most probable first"), ("_mbr", "best expected first")):
-        values = (results[f"unguided{name}"], results[f"guided{name}"])
-        table.add_row(title, *map(number, values))
-    metric = results["metric"]
-    if metric is not None:
-        table.add_row(metric["name"], number(metric["unguided"]), number(metric["guided"]))
+    table = new_table(f"{results['texts']} texts, cross-validated", "", "unguided", "guided")
+    names = {"reward": f"mean {results['reward']}", "metric": results["metric"]}
+    titles = {"top": "most probable first", "mbr": "best expected first"}
+    for name, title in names.items():
+        for choice, how in titles.items() if title else ():
+            values = (results[of][choice][name] for of in ("unguided", "guided"))
+            table.add_row(f"{title}, {how}", *map(number, values))
     answer_table(table)
-    moved = {"mean reward": results["difference"]}
-    if metric is not None:
-        moved[metric["name"]] = metric["difference"]
-    for name, found in moved.items():
+    answer(f"best: weight {results['weight']:g}, {titles[results['choose']]}; against unguided:")
+    for name, found in results["difference"].items():
         if found["difference"] is not None:
             answer(
-                f"{name}, guided - unguided: {found['difference']:+.4f}, 95 % interval"
-                f" {found['low']:+.4f} to {found['high']:+.4f}, p {found['p_value']:.4f}"
+                f"{names[name]} {found['difference']:+.4f}, 95 % interval {found['low']:+.4f} to"
+                f" {found['high']:+.4f}, p {found['p_value']:.4f}"
             )
     if results["left_out"]:
         answer(f"left out: {results['left_out']} texts without words, or longer than one window")

@@ -101,14 +101,24 @@ def _ordered(candidates: Sequence[Candidate], keys: Sequence[float | None]) -> l
 def _expected(
     examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]], reward: Reward
 ) -> Iterator[list[float | None]]:
+    for some, values in zip(candidates, pair_rewards(examples, candidates, reward), strict=True):
+        yield _mean_over_golds(some, values)
+
+
+def pair_rewards(
+    examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]], reward: Reward
+) -> Iterator[np.ndarray]:
+    """For each example [K, K] reward of each candidate (column) with each (row) as gold.
+
+    nan where it is missing, and where a candidate is no gold.
+    """
     rows = iter(zip(examples, candidates, strict=True))
     while batch := list(islice(rows, EXAMPLES_PER_CALL)):
         matrices = [reward.pairwise(some) for _, some in batch]
         unknown = [pair for pair, matrix in zip(batch, matrices, strict=True) if matrix is None]
         scored = iter(_score_pairs(unknown, reward))
-        for (_, some), matrix in zip(batch, matrices, strict=True):
-            values = next(scored) if matrix is None else matrix
-            yield _mean_over_golds(some, values)
+        for matrix in matrices:
+            yield next(scored) if matrix is None else matrix
 
 
 def _mean_over_golds(candidates: Sequence[Candidate], rewards: np.ndarray) -> list[float | None]:

@@ -10,9 +10,10 @@ where half of a candidate's reward is the gold's and half is what the labeler it
 
 Texts of the training set teach little here: a model that knows them by heart makes few of its usual
 mistakes on them. So the texts are held out, few, and the head is small. Penalty and weight of the
-guide are chosen by cross-validation, for the highest sum of the mean reward and, where the reward
-has a form over the whole set (micro F0.5 of f0.5), of that. The numbers are those of the best pair,
-so a little hopeful.
+guide, and whether the most probable or the best expected candidate (MBR) comes first under it, are
+chosen by cross-validation: for the highest sum of the mean reward and, where the reward has a form
+over the whole set (micro F0.5 of f0.5), of that. The numbers are those of the best of all tried, so
+a little hopeful.
 
 DIR/guide          the guide, for groot predict --guide
 DIR/results.json   rewards, unguided and guided, each text under a head that did not learn from it
@@ -30,7 +31,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from groot.data.benchmarks import Split
@@ -50,7 +50,7 @@ from groot.models.reward_model import RewardModel
 from groot.models.scoring import asked_states, collate_targets
 from groot.rewards import Reward
 from groot.saved_guides import save_guide
-from groot.search.choose import choose_all, expected_rewards
+from groot.search.choose import Choice, pair_rewards
 from groot.search.guides.pargs import Pargs
 from groot.search.label_tables import tables_of
 from groot.search.steered_search import check_takes_guides
@@ -63,6 +63,7 @@ logger = logging.getLogger(__name__)
 
 GUIDE, RESULTS_FILE = "guide", "results.json"
 TEXTS_AT_A_TIME = 64
+CHOICES: tuple[Choice, ...] = ("top", "mbr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ class SteerSettings:
 
     num_candidates: int = 16
     strengths: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
-    weights: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
     gold_share: float = 0.5
-    folds: int = 3
+    folds: int = 5
     iterations: int = 30
 
     def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ class Candidates:
 
     Args:
         log_p, rewards: [N, K]; -inf and 0 in padding.
+        pairs: [N, K, K] reward of each candidate (last) with each as gold; nan where missing.
         states: [Q, d + 1] decoder states of mean squared length 1, and a constant; each once.
         place: [N, K, S] the state before each label.
         column: [N, K, S] the label, as a column of `codec.choice_ids`.
@@ -114,6 +116,7 @@ class Candidates:
 
     log_p: Tensor
     rewards: Tensor
+    pairs: Tensor
     states: Tensor
     place: Tensor
     column: Tensor
@@ -125,6 +128,20 @@ class Candidates:
         of_state = self.states @ head.T  # [Q, A]
         added = of_state.flatten()[self.place * of_state.shape[1] + self.column]
         return added.masked_fill(~self.is_label, 0.0).sum(2)
+
+    def expected(self, scores: Tensor) -> Tensor:
+        """Reward [N, K] expected where softmax(scores) are the candidates' probabilities.
+
+        -inf where nothing is known.
+        """
+        p, is_known = scores.softmax(1)[:, :, None], ~self.pairs.isnan()
+        known = (p * is_known).sum(1)
+        total = (p * self.pairs.nan_to_num(0.0)).sum(1)
+        return torch.where(known > 0, total / known, -torch.inf)
+
+    def first(self, scores: Tensor, choice: Choice) -> Tensor:
+        """[N] which candidate comes first by scores [N, K]."""
+        return (self.expected(scores) if choice == "mbr" else scores).argmax(1)
 
 
 def train_steering(
@@ -185,11 +202,12 @@ def learn_guide(
         events: told what happens.
 
     Returns:
-        the guide, and its numbers: "texts", "left_out", "strength", "weight", "seconds"; "tried",
-        the cross-validated mean reward, and the metric, of each strength and weight; mean rewards
-        "unguided" and "unguided_mbr", and cross-validated "guided" and "guided_mbr", where MBR
-        takes softmax(log_p + weight * reward) for the probability of a candidate; "difference" of
-        guided and unguided with interval and p-value; the same as "metric" where there is one.
+        the guide, and its numbers: "texts", "left_out", "seconds"; the chosen "strength", "weight"
+        and "choose" ("top" or "mbr", which takes softmax(log_p + weight * reward) for the
+        probability of a candidate); "tried", the cross-validated mean "reward" and "metric" (where
+        there is one) of all of these; "unguided", and cross-validated "guided" under the chosen
+        strength and weight, each by "top" and "mbr"; "difference" of what was chosen and the most
+        probable unguided candidate, with interval and p-value; "metric", its name or None.
 
     Raises:
         DataError: if fewer texts than folds are left.
@@ -212,12 +230,11 @@ def learn_guide(
         )
     learning = time.perf_counter()
     events(StageStarted("learn", len(settings.strengths)))
-    held = _candidates(labeler, usable, found)
-    wanted = held.rewards.clone()  # what is learnt
-    for row, (example, some) in enumerate(zip(usable, found, strict=True)):
-        for rank, expected in enumerate(expected_rewards(example, some, reward)):
-            if expected is not None:
-                wanted[row, rank] += (1 - settings.gold_share) * (expected - wanted[row, rank])
+    held = _candidates(labeler, usable, found, reward)
+    # what is learnt; what the labeler expects of a candidate may be unknown
+    own = held.expected(held.log_p)
+    own = torch.where(own.isfinite(), own, held.rewards)
+    wanted = settings.gold_share * held.rewards + (1 - settings.gold_share) * own
     fold_of = torch.arange(len(usable)) % settings.folds
     added: dict[float, Tensor] = {}  # by heads that did not learn from the text
     for number, strength in enumerate(settings.strengths, start=1):
@@ -226,54 +243,42 @@ def learn_guide(
             head = _fit(held, wanted, fold_of != fold, strength, settings.iterations)
             added[strength][fold_of == fold] = held.added(head)[fold_of == fold]
         events(StepDone("learn", number, len(settings.strengths)))
-    counts = None if reward.metric is None else _counts(usable, found)
-
-    def measured(scores: Tensor) -> dict[str, SumStatistic]:
-        first = scores.argmax(1).numpy()
-        told = {"reward": mean_of(_firsts(held, scores).numpy())}
-        if counts is not None and reward.metric is not None:
-            told["metric"] = metric_of(counts[np.arange(len(first)), first], reward.metric)
-        return told
-
+    measured = _Measures(held, reward, usable, found)
     tried = {
-        (strength, weight): {
-            name: one.estimate()
-            for name, one in measured(held.log_p + weight * added[strength]).items()
-        }
+        (strength, weight, choice): measured.numbers(held.log_p + weight * added[strength], choice)
         for strength in settings.strengths
         for weight in settings.weights
+        for choice in CHOICES
     }
-    strength, weight = max(tried, key=lambda pair: np.nansum(list(tried[pair].values())))
+    best = max(tried, key=lambda one: np.nansum(list(tried[one].values())))
+    strength, weight, choice = best
     everything = torch.ones(len(usable), dtype=torch.bool)
-    head = _fit(held, wanted, everything, strength, settings.iterations)
-    guide = _guide(labeler, held, head, weight)
-    scores = held.log_p + weight * added[strength]
-    before, after = measured(held.log_p), measured(scores)
-    moved = {name: paired_difference(before[name], after[name])._asdict() for name in before}
-    guided = after["reward"].estimate()
-    events(StageFinished("learn", time.perf_counter() - learning, {"guided": guided}))
-    results: dict[str, Any] = {
+    guide = _guide(
+        labeler, held, _fit(held, wanted, everything, strength, settings.iterations), weight
+    )
+    events(
+        StageFinished("learn", time.perf_counter() - learning, {"guided": tried[best]["reward"]})
+    )
+    before = measured.statistics(held.log_p, "top")
+    after = measured.statistics(held.log_p + weight * added[strength], choice)
+    return guide, {
         "texts": len(usable),
         "left_out": len(examples) - len(usable),
         "strength": strength,
         "weight": weight,
-        "tried": [{"strength": s, "weight": w, **values} for (s, w), values in tried.items()],
-        "unguided": before["reward"].estimate(),
-        "guided": guided,
-        "unguided_mbr": _mbr(usable, found, held.log_p, reward),
-        "guided_mbr": _mbr(usable, found, scores, reward),
-        "difference": moved["reward"],
-        "metric": None
-        if reward.metric is None
-        else {
-            "name": reward.metric.name,
-            "unguided": before["metric"].estimate(),
-            "guided": after["metric"].estimate(),
-            "difference": moved["metric"],
+        "choose": choice,
+        "unguided": {choice: measured.numbers(held.log_p, choice) for choice in CHOICES},
+        "guided": {choice: tried[strength, weight, choice] for choice in CHOICES},
+        "difference": {
+            name: paired_difference(before[name], after[name])._asdict() for name in before
         },
+        "metric": None if reward.metric is None else reward.metric.name,
+        "tried": [
+            {"strength": s, "weight": w, "choose": c, **values}
+            for (s, w, c), values in tried.items()
+        ],
         "seconds": time.perf_counter() - started,
     }
-    return guide, results
 
 
 def _rewarded(
@@ -304,13 +309,19 @@ def _rewarded(
 
 @torch.no_grad()
 def _candidates(
-    labeler: Labeler, examples: Sequence[Example], found: Sequence[Sequence[Candidate]]
+    labeler: Labeler,
+    examples: Sequence[Example],
+    found: Sequence[Sequence[Candidate]],
+    reward: Reward,
 ) -> Candidates:
     codec, model = labeler.codec, labeler.model.eval()
     choice_ids = codec.choice_ids.to(model.device)
     n, k = len(examples), max(map(len, found))
     slots = max(labeler.form.slots(example) for example in examples)
     log_p, values = torch.full((n, k), -torch.inf), torch.zeros((n, k))
+    pairs = torch.full((n, k, k), torch.nan)
+    for row, matrix in enumerate(pair_rewards(examples, found, reward)):
+        pairs[row, : len(matrix), : len(matrix)] = torch.from_numpy(matrix)
     place = torch.zeros((n, k, slots), dtype=torch.long)
     column, is_label = torch.zeros_like(place), torch.zeros((n, k, slots), dtype=torch.bool)
     states: list[Tensor] = []
@@ -344,7 +355,8 @@ def _candidates(
     every = torch.cat(states)
     scale = float(every.square().sum(1).mean().sqrt())
     every = torch.cat([every / scale, torch.ones(len(every), 1)], dim=1)
-    return Candidates(log_p, values, every, place * is_label, column * is_label, is_label, scale)
+    place, column = place * is_label, column * is_label
+    return Candidates(log_p, values, pairs, every, place, column, is_label, scale)
 
 
 def _fit(
@@ -382,31 +394,35 @@ def _guide(labeler: Labeler, held: Candidates, head: Tensor, weight: float) -> P
     return Pargs(model.eval(), weight=weight, temperature=0.0)
 
 
-def _counts(examples: Sequence[Example], found: Sequence[Sequence[Candidate]]) -> NDArray[np.int64]:
-    """[N, K, 3] what each candidate has right, wrong and missing; 0 in padding."""
-    counts = np.zeros((len(examples), max(map(len, found)), 3), dtype=np.int64)
-    for row, (example, some) in enumerate(zip(examples, found, strict=True)):
-        for rank, one in enumerate(some):
-            by_label = counts_by_label(example.gold, one.output)
-            counts[row, rank] = tuple(sum(by_label.values(), start=Counts()))
-    return counts
+class _Measures:
+    """What candidates that come first are worth: mean reward, and the metric where there is one."""
 
+    def __init__(
+        self,
+        held: Candidates,
+        reward: Reward,
+        examples: Sequence[Example],
+        found: Sequence[Sequence[Candidate]],
+    ) -> None:
+        self.held = held
+        self.metric = reward.metric
+        # [N, K, 3] what each candidate has right, wrong and missing; 0 in padding
+        self.counts = np.zeros((*held.log_p.shape, 3), dtype=np.int64)
+        if self.metric is not None:
+            for row, (example, some) in enumerate(zip(examples, found, strict=True)):
+                for rank, one in enumerate(some):
+                    by_label = counts_by_label(example.gold, one.output)
+                    self.counts[row, rank] = tuple(sum(by_label.values(), start=Counts()))
 
-def _firsts(held: Candidates, scores: Tensor) -> Tensor:
-    """[N] the reward of the candidate with the highest score."""
-    return held.rewards.gather(1, scores.argmax(1, keepdim=True))[:, 0]
+    def statistics(self, scores: Tensor, choice: Choice) -> dict[str, SumStatistic]:
+        """Of the candidates that come first by scores [N, K]."""
+        first = self.held.first(scores, choice)
+        told = {"reward": mean_of(self.held.rewards.gather(1, first[:, None])[:, 0].numpy())}
+        if self.metric is not None:
+            counts = self.counts[np.arange(len(first)), first.numpy()]
+            told["metric"] = metric_of(counts, self.metric)
+        return told
 
-
-def _mbr(
-    examples: Sequence[Example],
-    found: Sequence[Sequence[Candidate]],
-    scores: Tensor,
-    reward: Reward,
-) -> float:
-    """Mean reward of the candidates that MBR chooses, by probabilities softmax(scores)."""
-    scored = [
-        [dataclasses.replace(one, log_p=value) for one, value in zip(some, row, strict=False)]
-        for some, row in zip(found, scores.tolist(), strict=True)
-    ]
-    chosen = choose_all(examples, scored, reward, "mbr")
-    return sum(best[0].reward or 0.0 for best in chosen) / len(examples)
+    def numbers(self, scores: Tensor, choice: Choice) -> dict[str, float]:
+        """The same as plain numbers."""
+        return {name: one.estimate() for name, one in self.statistics(scores, choice).items()}
