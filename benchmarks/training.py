@@ -128,7 +128,7 @@ class Steps:
         groups = parameter_groups(
             labeler.model, learning_rate=0.0, embedding_rate=10.0, weight_decay=0.0
         )
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self.average = WeightAverage(labeler.model, decay=0.99)
         self.weights = [weight for weight in labeler.model.parameters() if weight.requires_grad]
 

@@ -151,7 +151,7 @@ def asked_states(
         states = t5_training.encode(encoder, ids, is_input)
     else:
         memory = model.encode(inputs)
-        states, is_input = memory.states, memory.mask
+        states, is_input = memory.states[memory.mask], memory.mask
     start_id = core.config.decoder_start_token_id
     return t5_training.tree_states(decoder, states, is_input, forest, start_id), forest.place
 

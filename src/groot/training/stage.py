@@ -143,7 +143,7 @@ def train_stage(
     """
     run, events = context.run, context.events
     last_step = settings.passes * order.steps_per_epoch
-    optimizer = torch.optim.AdamW(parameter_groups, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameter_groups, betas=(0.9, 0.98), fused=True)
     average = WeightAverage(model, decay=settings.average_decay) if settings.average_decay else None
     state = TrainingState(
         run.checkpoints(settings.name),

@@ -43,7 +43,7 @@ def is_possible(core: Any) -> bool:
 
 
 def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
-    """Encoder output [B, S, d].
+    """Encoder output [R, d] of the real tokens, text after text; only attention sees padding.
 
     Args:
         stack: the encoder.
@@ -51,19 +51,19 @@ def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
         is_token: [B, S] True for real ones.
     """
     first = stack.block[0].layer[0].SelfAttention
-    length = ids.shape[1]
-    hidden = _drop(stack, stack.embed_tokens(ids))
+    (n, length), place = ids.shape, is_token.flatten().nonzero()[:, 0]
+    hidden = _drop(stack, stack.embed_tokens(ids.flatten()[place]))  # [R, d]
     bias = first.compute_bias(length, length, device=ids.device)  # [1, heads, S, S]
     bias = bias + _hiding(is_token, bias)  # [B, heads, S, S]
     for block in stack.block:
         layer = block.layer[0]
         attention, normed = layer.SelfAttention, _norm(layer.layer_norm, hidden)
-        keys, values = (
-            _split(attention, attention.k(normed)),
-            _split(attention, attention.v(normed)),
+        queries, keys, values = (
+            _padded(attention, part(normed), place, n, length)
+            for part in (attention.q, attention.k, attention.v)
         )
-        mixed = _attend(attention, _split(attention, attention.q(normed)), keys, values, bias)
-        hidden = hidden + _drop(layer, attention.o(mixed))
+        mixed = _attend(attention, queries, keys, values, bias).flatten(0, 1)
+        hidden = hidden + _drop(layer, attention.o(mixed.index_select(0, place)))
         hidden = _feed_forward(block.layer[-1], hidden)
     return _drop(stack, _norm(stack.final_layer_norm, hidden))
 
@@ -75,13 +75,13 @@ def tree_states(
 
     Args:
         stack: the decoder.
-        states: [B, S, d] encoder output.
+        states: [R, d] encoder output of the real input tokens, see `encode`.
         is_input: [B, S] True for real input tokens.
         forest: prefixes of the targets.
         start_id: the token that stands before a target.
     """
     if not len(forest.asked):
-        return states[:0, 0]
+        return states[:0]
     first = stack.block[0].layer[0].SelfAttention
     tokens = torch.where(forest.tokens < 0, start_id, forest.tokens)  # [M]
     hidden = _drop(stack, stack.embed_tokens(tokens))  # [M, d]
@@ -89,6 +89,8 @@ def tree_states(
     if len(stack.block) > 1:
         every = list(forest.chunks(asked=False))
     biases: list[Tensor] = []
+    n_texts, length = is_input.shape
+    at = is_input.flatten().nonzero()[:, 0]  # where the states lie in [B * S]
     for index, block in enumerate(stack.block):
         is_last = index == len(stack.block) - 1
         chunks = asked if is_last else every
@@ -104,7 +106,10 @@ def tree_states(
 
         layer = block.layer[1]
         attention, normed = layer.EncDecAttention, _norm(layer.layer_norm, hidden)
-        keys, values = attention.k(states), attention.v(states)  # [B, S, heads * size]
+        keys, values = (
+            _padded(attention, part(states), at, n_texts, length)
+            for part in (attention.k, attention.v)
+        )
         queries = attention.q(normed)
         mixed = _attend_to_texts(attention, queries, keys, values, chunks, is_input)
         hidden = hidden + _drop(layer, attention.o(mixed))
@@ -131,11 +136,12 @@ def _attend_in_trees(
         strict=True,
     )
     for some_queries, some_keys, some_values, chunk, bias in by_chunk:
-        asking = _padded(attention, some_queries, chunk.pairs.place, chunk, chunk.pairs.width)
-        asked = _padded(attention, some_keys, chunk.place, chunk, chunk.width)
-        said = _padded(attention, some_values, chunk.place, chunk, chunk.width)
+        n = len(chunk.texts)
+        asking = _padded(attention, some_queries, chunk.pairs.place, n, chunk.pairs.width)
+        asked = _padded(attention, some_keys, chunk.place, n, chunk.width)
+        said = _padded(attention, some_values, chunk.place, n, chunk.width)
         out = _attend(attention, asking, asked, said, bias)  # [b, width, heads * size]
-        mixed.append(out.flatten(0, 1)[chunk.pairs.place])
+        mixed.append(out.flatten(0, 1).index_select(0, chunk.pairs.place))
     return torch.cat(mixed)
 
 
@@ -147,24 +153,23 @@ def _attend_to_texts(
     chunks: list[Chunk],
     is_input: Tensor,
 ) -> Tensor:
-    """Each query [n, heads * size] at its input, whose keys and values are [B, S, heads * size]."""
+    """Each query [n, heads * size] at its input; keys and values are [B, heads, S, size]."""
     mixed = []
     some = queries.split([len(chunk.pairs.place) for chunk in chunks])
     for some_queries, chunk in zip(some, chunks, strict=True):
-        asking = _padded(attention, some_queries, chunk.pairs.place, chunk, chunk.pairs.width)
-        asked = _split(attention, keys[chunk.texts])
-        said = _split(attention, values[chunk.texts])
+        place, width = chunk.pairs.place, chunk.pairs.width
+        asking = _padded(attention, some_queries, place, len(chunk.texts), width)
+        asked, said = (part.index_select(0, chunk.texts) for part in (keys, values))
         bias = _hiding(is_input[chunk.texts], keys)
         out = _attend(attention, asking, asked, said, bias)
-        mixed.append(out.flatten(0, 1)[chunk.pairs.place])
+        mixed.append(out.flatten(0, 1).index_select(0, place))
     return torch.cat(mixed)
 
 
-def _padded(attention: Any, flat: Tensor, place: Tensor, chunk: Chunk, width: int) -> Tensor:
-    """[n, heads * size] laid out as [b, heads, width, size], 0 in padding."""
-    shape = (len(chunk.texts) * width, flat.shape[1])
-    laid_out = flat.new_zeros(shape).index_copy(0, place, flat)
-    return _split(attention, laid_out.view(len(chunk.texts), width, -1))
+def _padded(attention: Any, flat: Tensor, place: Tensor, n: int, width: int) -> Tensor:
+    """[R, heads * size] laid out as [n, heads, width, size], 0 in padding."""
+    laid_out = flat.new_zeros((n * width, flat.shape[1])).index_copy_(0, place, flat)
+    return laid_out.view(n, width, attention.n_heads, -1).transpose(1, 2)
 
 
 def _tree_bias(attention: Any, chunk: Chunk, dtype: torch.dtype) -> Tensor:
@@ -192,12 +197,6 @@ def _hiding(is_token: Tensor, like: Tensor) -> Tensor:
     """[B, 1, 1, S] to add to scores: 0 for real tokens, the lowest number for padding."""
     shown = torch.zeros(is_token.shape, dtype=like.dtype, device=is_token.device)
     return shown.masked_fill_(~is_token, torch.finfo(like.dtype).min)[:, None, None, :]
-
-
-def _split(attention: Any, hidden: Tensor) -> Tensor:
-    """[B, T, heads * size] as [B, heads, T, size]."""
-    shape = (*hidden.shape[:2], attention.n_heads, attention.key_value_proj_dim)
-    return hidden.view(shape).transpose(1, 2)
 
 
 def _attend(attention: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
@@ -280,10 +279,10 @@ class _RootMeanSquare(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         unit, inverse, weight = context.saved_tensors
-        of_weight = (gradients[0] * unit).flatten(0, -2).sum(0)
-        of_unit = gradients[0] * weight
-        along = torch.linalg.vecdot(of_unit, unit)[..., None].div_(unit.shape[-1])
-        return of_unit.sub_(unit * along).mul_(inverse), of_weight, None
+        of_norm = gradients[0] * unit
+        along = (of_norm @ weight)[..., None].div_(unit.shape[-1])
+        of_hidden = (gradients[0] * weight).addcmul_(unit, along, value=-1).mul_(inverse)
+        return of_hidden, of_norm.flatten(0, -2).sum(0), None
 
 
 def _drop(module: Any, hidden: Tensor) -> Tensor:
