@@ -95,6 +95,9 @@ def measure(name: str, run: Path, out: Path, rows: Sequence[str]) -> dict[str, A
         "texts": len(examples),
         "steer": json.loads(steered.read_text("utf-8")) if steered.is_file() else None,
         "rows": {row: summary(one, found["unguided"]) for row, one in found.items()},
+        "over_mbr": summary(found["steer_mbr"], found["unguided_mbr"])
+        if {"steer_mbr", "unguided_mbr"} <= set(found)
+        else None,
     }
 
 
@@ -235,6 +238,14 @@ def as_markdown(results: dict[str, Any]) -> str:
                 f"`steer` learnt from {found['texts']} dev texts and chose weight"
                 f" {found['weight']:g} {how}; there, cross-validated: {before:.4f} unguided,"
                 f" {after:.4f} guided.",
+                "",
+            ]
+        if one["over_mbr"]:
+            mean, micro = (one["over_mbr"][f"{what}_difference"] for what in ("reward", "f0.5"))
+            lines += [
+                "`steer` with MBR against MBR alone: mean F0.5"
+                f" {mean['difference']:+.4f} (p {mean['p_value']:.4f}), micro F0.5"
+                f" {micro['difference']:+.4f} (p {micro['p_value']:.4f}).",
                 "",
             ]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,13 @@ from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
 from groot.saved_guides import load_guide
 from groot.search.choose import expected_rewards
-from groot.steering.steer import SteerSettings, _candidates, learn_guide, train_steering
+from groot.steering.steer import (
+    SteerSettings,
+    _candidates,
+    _cautious,
+    learn_guide,
+    train_steering,
+)
 from groot.training.start import make_labeler
 
 
@@ -50,9 +57,12 @@ def test_a_head_learns_what_is_rewarded_and_the_guide_says_it(labeler):
         guide, results = learn_guide(labeler, examples, reward, settings=SETTINGS)
         assert results["texts"] == 40
         assert len(results["tried"]) == 8
-        best = max(results["tried"], key=lambda one: one["reward"] + one["metric"])
-        assert best["weight"] == results["weight"] == guide.weight
-        assert best["choose"] == results["choose"]
+        (best,) = [
+            one
+            for one in results["tried"]
+            if all(one[name] == results[name] for name in ("strength", "weight", "choose"))
+        ]
+        assert best["weight"] == guide.weight
         guided, unguided = results["guided"][best["choose"]], results["unguided"]["top"]
         assert guided["reward"] == pytest.approx(best["reward"])
         moved = results["difference"]["reward"]
@@ -79,6 +89,18 @@ def test_a_head_learns_what_is_rewarded_and_the_guide_says_it(labeler):
         scored = steps.score(torch.tensor([[token]]))
         torch.testing.assert_close(scored[0, 0], rewards[0, place], atol=1e-4, rtol=1e-4)
         steps.advance(torch.tensor([0]), torch.tensor([token]))
+
+
+def test_of_what_is_as_good_as_the_best_the_lightest_is_chosen():
+    means = {(0.1, 1.0, "mbr"): 0.52, (0.1, 0.5, "top"): 0.47, (0.3, 0.5, "mbr"): 0.48}
+    means[0.1, 0.25, "mbr"] = 0.44
+
+    def gains(spread):
+        return lambda entry: np.array([0.1 + spread, 0.1 - spread] * 50)
+
+    assert _cautious(means, gains(0.01)) == (0.1, 1.0, "mbr")
+    assert _cautious(means, gains(0.5)) == (0.3, 0.5, "mbr")  # standard error 0.05
+    assert _cautious(means, gains(1.0)) == (0.1, 0.25, "mbr")
 
 
 def test_from_a_folder_to_a_folder(labeler, tmp_path):

@@ -79,7 +79,8 @@ def _print(results: dict[str, Any]) -> None:
             values = (results[of][choice][name] for of in ("unguided", "guided"))
             table.add_row(f"{title}, {how}", *map(number, values))
     answer_table(table)
-    answer(f"best: weight {results['weight']:g}, {titles[results['choose']]}; against unguided:")
+    chosen = f"weight {results['weight']:g}, {titles[results['choose']]}"
+    answer(f"chosen: {chosen}; against the most probable unguided:")
     for name, found in results["difference"].items():
         if found["difference"] is not None:
             answer(
