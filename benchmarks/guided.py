@@ -238,9 +238,10 @@ def main() -> None:
         },
     )
     if given.page:
-        write_section(
-            Path(given.page), "guided", f"## Guided decoding\n\n{text}", title="Benchmarks"
-        )
+        command = "```\npython benchmarks/guided.py --reference PARGS --vocabulary 50257\n```"
+        command = command.replace("50257", str(given.vocabulary))
+        text = f"## Guided decoding\n\n{command}\n\n{text}"
+        write_section(Path(given.page), "guided", text, title="Benchmarks")
 
 
 if __name__ == "__main__":

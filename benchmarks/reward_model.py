@@ -15,7 +15,7 @@ import random
 from pathlib import Path
 
 import torch
-from side_by_side import alternate, machine, machine_line, table, write_json
+from side_by_side import alternate, machine, machine_line, table, write_json, write_section
 from torch import Tensor
 
 from groot.models.embedded_text import make_text_model
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget-s", type=float, default=60.0, help="processor time per length")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--page", type=Path, help="Markdown page with a section to replace")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -120,8 +121,14 @@ def main() -> None:
                 f"{found['row per prefix']['ratio']:.1f} ({low:.1f} to {high:.1f})",
             ]
         )
-    print(table(["output tokens", "one pass", "row per prefix", "ratio"], lines))
-    print(f"\n{args.pairs} pairs a step, {args.prompt} tokens of prompt. {machine_line(facts)}")
+    text = table(["output tokens", "one pass", "row per prefix", "ratio"], lines)
+    text += f"\n\n{args.pairs} pairs a step, {args.prompt} tokens of prompt. {machine_line(facts)}"
+    print(text)
+    if args.page:
+        command = "```\npython benchmarks/reward_model.py --page docs/benchmarks.md\n```"
+        about = "All prefixes of a pair in one pass, against a row for each prefix: whole steps."
+        section = "\n\n".join(["## Training a reward model of prefixes", command, about, text])
+        write_section(args.page, "reward_model", section, title="Benchmarks")
     if args.json:
         write_json(args.json, {"machine": facts, "steps": numbers})
 

@@ -177,7 +177,7 @@ def test_an_interrupted_file_is_continued_to_the_same_bytes(groot, labeler, tmp_
     done = json.loads(told.out)
     assert done["continued_from"] == 6
     assert done["texts_per_second"] > 0
-    assert "labelled 4 texts in " in told.err
+    assert "predicted 4 texts in " in told.err
     assert " texts per second" in told.err
     assert out.read_bytes() == whole.read_bytes()
     assert (tmp_path / "out.errors.jsonl").read_bytes() == (

@@ -304,15 +304,15 @@ def dropped_line(done: PredictedFile) -> str:
 
 
 def speed_line(done: PredictedFile) -> str:
-    """How fast texts were labelled, in a line.
+    """How fast texts were labelled or written, in a line.
 
     >>> speed_line(PredictedFile(texts=3000, continued_from=1000, labelling_s=2.5))
-    'labelled 2,000 texts in 2.5 s: 800 texts per second'
+    'predicted 2,000 texts in 2.5 s: 800 texts per second'
     """
     new = done.texts - done.continued_from
     rate = done.texts_per_second or 0.0
     shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return f"labelled {new:,} texts in {done.labelling_s:.1f} s: {shown} texts per second"
+    return f"predicted {new:,} texts in {done.labelling_s:.1f} s: {shown} texts per second"
 
 
 def line_of(row: Row, found: Prediction, *, task: Task) -> dict[str, Any]:
