@@ -374,7 +374,7 @@ def page_text(report: Mapping[str, Any], command: str) -> str:
         " others take than groot: the median over the rounds, and the range.",
         speed_table(speed["throughput"], others, "texts/s"),
         "### Latency",
-        "One text at a time; each text is a round.",
+        "One text at a time; each text is a round, after an untimed run of it by all.",
         speed_table(speed["latency"], others, "ms"),
         "### Peak memory",
         "MiB on top of the loaded model, at the peak of an untimed run over the texts of the"
