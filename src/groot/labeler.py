@@ -251,10 +251,9 @@ class Labeler:
             examples, k, many, guide, guide_width, batch_size=batch_size
         )
         chosen = self._all_candidates(examples, asked, k)
-        likeliest: list[Gold] = [
-            (some[0].output or ()) if some else ()
-            for some in self._all_candidates(examples, plain, 1)
-        ]
+        unguided = chosen if guide is None else self._all_candidates(examples, plain, 1)
+        likeliest: list[Gold] = [(some[0].output or ()) if some else () for some in unguided]
+        known = chosen if guide is None else [[]] * len(examples)
         if choose == "mbr":
             weighed = chosen
             if guide is not None:
@@ -268,9 +267,9 @@ class Labeler:
                 _with_log_p(some, before) for some, before in zip(ranked, chosen, strict=True)
             ]
         predictions = []
-        rows = zip(examples, searched, chosen, likeliest, strict=True)
-        for example, (cut, found), some, said in rows:
-            own = self._marginals(example, cut, found)
+        rows = zip(examples, searched, known, chosen, likeliest, strict=True)
+        for example, (cut, found), first, some, said in rows:
+            own = self._marginals(example, cut, found, first)
             items, values = list(own.of), [one.probability for one in own.of.values()]
             if mapped is not None:
                 values = mapped(values, [item in said for item in items]).tolist()
@@ -381,13 +380,27 @@ class Labeler:
         found = iter(every)
         return [(cut, [next(found) for _ in cut]) for cut in cuts]
 
-    def _marginals(self, example: Example, cut: list[Window], found: list[Found]) -> Marginals:
-        """Of a text in windows each span has the marginal of the window that says it."""
+    def _marginals(
+        self,
+        example: Example,
+        cut: list[Window],
+        found: list[Found],
+        known: Sequence[Candidate],
+    ) -> Marginals:
+        """Of a text in windows each span has the marginal of the window that says it.
+
+        Args:
+            known: of a text in one window, the candidates of the first paths found, any number.
+        """
+        if len(cut) == 1:
+            (one,), n = found, len(known)
+            more = zip(one.paths[n:], one.log_p[n:], strict=True)
+            rest = [Candidate("", self.form.output(example, path), log_p) for path, log_p in more]
+            return marginals([*known, *rest])
         parts = []
         for window, one in zip(cut, found, strict=True):
             outputs = [self.form.output(window.example, path) for path in one.paths]
-            if len(cut) > 1:
-                outputs = [_moved(example, window, output) for output in outputs]
+            outputs = [_moved(example, window, output) for output in outputs]
             scored = zip(outputs, one.log_p, strict=True)
             parts.append(marginals([Candidate("", output, log_p) for output, log_p in scored]))
         return joined(parts)
@@ -587,7 +600,7 @@ def with_probabilities(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _with_probabilities(candidate: Candidate, probabilities: Mapping[Item, float]) -> Candidate:
-    if not candidate.spans:
+    if not candidate.spans or not probabilities:
         return candidate
     spans = tuple(
         dataclasses.replace(span, probability=probabilities.get(span)) for span in candidate.spans

@@ -90,9 +90,12 @@ def test_steer_learns_a_guide_that_predict_takes(groot, folders, tmp_path):
     told = groot(*words, "--candidates", 4, "--out", tmp_path / "steered")
     assert told.code == 0, told.err
     assert "most probable first" in told.out
-    assert "guided - unguided" in told.out
-    guide = tmp_path / "steered" / "guide"
-    found = predict(groot, folders, tmp_path / "out", "--guide", guide, "--choose", "mbr")
+    assert "against the most probable unguided" in told.out
+    advice = told.out.splitlines()[-1].removeprefix("use it: groot ").split()
+    assert advice[:4] == [
+        "predict", str(folders / "labeler"), "--guide", str(tmp_path / "steered" / "guide"),
+    ]  # fmt: skip
+    found = predict(groot, folders, tmp_path / "out", *advice[2:])
     assert found.code == 0, found.err
     assert [len(some) for some in read(tmp_path / "out")] == [1, 1, 1]
     empty = groot(*words[:2], "--data", tmp_path / "none.jsonl", "--out", tmp_path / "steered")
