@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from guides_page import together, write_page
+from guides_page import KIND_TITLES, together, write_page
 from side_by_side import machine, write_json
 
 import groot
@@ -45,7 +45,7 @@ from groot.data.candidates import CandidateRow
 from groot.data.preferences import Preference, preferences_of_candidates
 from groot.evaluation.guide_table import ROWS
 from groot.generator import Generator, load_generator
-from groot.models.reward_model import KINDS, load_reward_model
+from groot.models.reward_model import load_reward_model
 from groot.report import write_report
 from groot.rewards import Reward, parse_rewards
 from groot.search.guides import GUIDES
@@ -312,7 +312,7 @@ def one_seed(setting: Setting, seed: int, out: Path) -> dict[str, Any]:
     pairs = preferences(generator, prompts, setting.training, sizes, seed)
     say(f"seed {seed}: {len(pairs)} preferences")
     models, right = {}, {}
-    for kind in KINDS:
+    for kind in KIND_TITLES:
         settings = RewardModelSettings(
             kind=kind,
             passes=sizes.passes * SLOWER.get(kind, 1),

@@ -20,6 +20,7 @@ from side_by_side import machine_line, table, write_section
 
 from groot.evaluation.guide_table import holm
 from groot.evaluation.significance import bootstrap_intervals, mean_of, paired_difference
+from groot.models.reward_model import Kind
 
 # What the published table claims, (better, worse); then the same with equal decoding, as ARGS is
 # greedy; then those on tuned models. The third member: the share of the worse that must be beaten.
@@ -37,7 +38,7 @@ CLAIMS: tuple[tuple[str, str, float], ...] = (
     ("pargs_greedy", "dpo", 0.9),
 )
 CUTS = (0.2, 0.4, 0.6, 0.8, 1.0)
-KIND_TITLES = {
+KIND_TITLES: dict[Kind, str] = {
     "sequence": "sequence (ARGS)",
     "partial": "partial (PARGS)",
     "value": "value (CD)",
