@@ -1,6 +1,7 @@
 """groot predict --guide on a labeler: a guide by name or from its folder, and what is refused."""
 
 import json
+import shlex
 
 import pytest
 import torch
@@ -91,12 +92,19 @@ def test_steer_learns_a_guide_that_predict_takes(groot, folders, tmp_path):
     assert told.code == 0, told.err
     assert "most probable first" in told.out
     assert "against the most probable unguided" in told.out
-    advice = told.out.splitlines()[-1].removeprefix("use it: groot ").split()
-    assert advice[:4] == [
-        "predict", str(folders / "labeler"), "--guide", str(tmp_path / "steered" / "guide"),
-    ]  # fmt: skip
-    found = predict(groot, folders, tmp_path / "out", *advice[2:])
+    advice = shlex.split(told.out.splitlines()[-1].removeprefix("use it: groot "))
+    guide = str(tmp_path / "steered" / "guide")
+    asked = ["predict", str(folders / "labeler"), "--in", "texts.jsonl", "--guide", guide]
+    assert advice[:6] == asked
+    advice[3] = folders / "texts.jsonl"
+    found = groot(*advice, "--out", tmp_path / "out")
     assert found.code == 0, found.err
     assert [len(some) for some in read(tmp_path / "out")] == [1, 1, 1]
+    # MBR has to maximise what the guide learnt, which need not be what the labeler was trained for
+    results = json.loads((tmp_path / "steered" / "results.json").read_text())
+    mbr = ["--choose", "mbr", "--reward", "f0.5"]
+    assert advice[6:] == (mbr if results["choose"] == "mbr" else [])
+    again = predict(groot, folders, tmp_path / "mbr", "--guide", guide, *mbr)
+    assert again.code == 0, again.err
     empty = groot(*words[:2], "--data", tmp_path / "none.jsonl", "--out", tmp_path / "steered")
     assert empty.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -63,9 +64,15 @@ def steer(
         answer_json(results)
         return
     _print(results)
-    chosen = "" if results["choose"] == "top" else f" --choose {results['choose']}"
+    words = ["groot", "predict", str(folder), "--in", "texts.jsonl", "--guide", str(out / GUIDE)]
+    if results["choose"] == "mbr":
+        words += [
+            "--choose",
+            "mbr",
+            *(word for name in reward or () for word in ("--reward", name)),
+        ]
     answer(f"written to {out / GUIDE}")
-    answer(f"use it: groot predict {folder} --guide {out / GUIDE}{chosen}")
+    answer(f"use it: {shlex.join(words)}")
 
 
 def _print(results: dict[str, Any]) -> None:
