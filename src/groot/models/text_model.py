@@ -19,7 +19,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from groot.models.families import family_of
 from groot.models.t5.decoding import T5Decoding
 from groot.models.t5.encoding import t5_encode
-from groot.models.t5.weights import Prepared
+from groot.models.t5.weights import LARGE, Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,14 @@ class TextModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
+
+    @property
+    def grows(self) -> bool:
+        """Whether the decodings that `begin` returns can hold a tree of targets in a row.
+
+        It pays where a pass is spent on reading weights that no cache keeps.
+        """
+        return self._is_fast() and self.config.d_model * self.config.d_ff >= LARGE
 
     def pad(self, rows: Sequence[Sequence[int]], *, left: bool = False) -> tuple[Tensor, Tensor]:
         """Token ids and mask [N, T] of rows of different lengths."""

@@ -20,10 +20,12 @@ from groot.search.greedy_search import greedy_search
 from groot.search.label_tables import LabelTables, tables_of
 from groot.search.slot_search import slot_search
 from groot.search.step import Spelling, StepModel
+from groot.search.tree_search import tree_search
 
 __all__ = ["Found", "first_width", "label_search"]
 
 TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead of stepping
+WIDEST_TREE = 16  # prefixes up to which one text is searched over guessed beams
 GROWTH = 4  # how much wider a text without a certificate is searched each time
 
 
@@ -129,9 +131,14 @@ def _search(
     ends = {glue[-1] for glue in glues.values()}
     (end,) = ends if len(ends) == 1 else ((),)
     keeps_step = tables.keeps_step and len(end) == 1 and min(n_slots) > 0
-    is_greedy = k == width == 1 and normalise == "allowed" and len(inputs) <= TEXTS_IN_PARALLEL
-    if keeps_step and is_greedy and tables.open_behind is not None:
+    can_guess = keeps_step and normalise == "allowed" and tables.open_behind is not None
+    if can_guess and k == width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
         return greedy_search(model, tables, glues[n_slots[0]][:-1], end[0], memory, n_slots)
+    if can_guess and width <= WIDEST_TREE and len(inputs) == 1 and model.grows:
+        glue = glues[n_slots[0]][:-1]
+        return [
+            tree_search(model, tables, glue, end[0], memory, k=k, n_proven=n_proven, width=width)
+        ]
     if keeps_step:
         return slot_search(
             model,

@@ -32,6 +32,18 @@ class Decoding(Protocol):
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens of each target, the start token not counted."""
 
+    def grow(self, tokens: Tensor, places: Tensor, sees: Tensor, *, at: Tensor) -> Tensor:
+        """Feed tokens [1, m] that need not follow each other: one row holds a tree of targets.
+
+        Only where the model `grows`.
+
+        Args:
+            places: [T] of all tokens so far and these in their targets, the start token counted.
+            sees: [m, T] bool: which tokens stand before each in its target, or are it; those with
+                a later place are of no consequence.
+            at: the only ones of the m whose hidden states are wanted.
+        """
+
 
 class StepModel(Protocol):
     """A model that decodes step by step; `models.TextModel` is one."""
@@ -41,6 +53,10 @@ class StepModel(Protocol):
     @property
     def device(self) -> torch.device:
         """Where its tensors are."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether the decodings that `begin` returns can `grow`."""
 
     def train(self, mode: bool = True) -> Any:
         """Switch dropout on or off."""

@@ -76,6 +76,51 @@ def test_steps_moved_and_cut_equal_one_plain_pass(model, is_light, has_lexicon):
     torch.testing.assert_close(hidden, own(model, after, texts)[:, -1:], atol=5e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("has_lexicon", [False, True])
+@torch.no_grad()
+def test_a_tree_in_a_row_equals_its_targets_one_by_one(model, is_light, has_lexicon):
+    lexicon = torch.tensor([3, 20, 21, 22, 23, 24]) if has_lexicon else None
+    memory = model.encode(ROWS[:1])
+    decoding, _ = model.begin(memory, torch.tensor([0]), torch.tensor([[20, 3]]), lexicon=lexicon)
+    # start 20 3 is there; behind 20 come 21 22 and 23, and behind 21 of the first of them 24
+    tokens, places = torch.tensor([[21, 22, 23, 24]]), torch.tensor([0, 1, 2, 2, 3, 2, 3])
+    sees = torch.tensor([
+        [1, 1, 0, 1, 1, 0, 0],  # the later token of the same branch: of no consequence
+        [1, 1, 0, 1, 1, 0, 0],
+        [1, 1, 0, 0, 0, 1, 0],
+        [1, 1, 0, 1, 0, 0, 1],
+    ]).bool()  # fmt: skip
+    at = torch.tensor([0, 1, 2, 3])
+    hidden = decoding.grow(tokens, places, sees, at=at)
+    more = decoding.grow(
+        torch.tensor([[22]]),
+        torch.cat([places, torch.tensor([4])]),
+        torch.tensor([[1, 1, 0, 1, 0, 0, 1, 1]]).bool(),
+        at=torch.tensor([0]),
+    )
+    found = torch.cat([hidden, more], dim=1)[0]
+    for state, target in zip(found, ([20, 21], [20, 21, 22], [20, 23], [20, 21, 24],
+                                     [20, 21, 24, 22]), strict=True):  # fmt: skip
+        whole = torch.tensor([[*target, 3]])
+        wanted = own(model, whole, torch.tensor([0]))[0, -1]
+        torch.testing.assert_close(state, wanted, atol=5e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_matrices_give_the_same_product_for_few_rows_and_for_many(monkeypatch):
+    monkeypatch.setattr(weights, "LARGE", 0)
+    torch.manual_seed(1)
+    plain = torch.randn(48, 64)
+    matrix = weights.Matrix(plain)
+    for n in (1, 2, weights.FEW, weights.FEW + 1):
+        rows, residual = torch.randn(n, 48), torch.randn(n, 64)
+        torch.testing.assert_close(matrix.times(rows), rows @ plain, atol=1e-4, rtol=1e-4)
+        wanted = residual + rows @ plain
+        found = matrix.add_times(residual, rows)
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+        assert found.data_ptr() == residual.data_ptr()
+
+
 @torch.no_grad()
 def test_rows_that_are_not_told_are_found_out(model, is_light):
     rows = torch.arange(3)

@@ -119,6 +119,22 @@ class T5Decoding:
         self.done = end
         return hidden
 
+    def grow(self, tokens: Tensor, places: Tensor, sees: Tensor, *, at: Tensor) -> Tensor:
+        """Feed tokens [1, m] that need not follow each other: one row holds a tree of targets.
+
+        Args:
+            places: [done + m] of all tokens in their targets, the start token counted.
+            sees: [m, done + m] bool: which tokens stand before each in its target, or are it.
+                Those with a later place are of no consequence.
+            at: the only ones of the m whose hidden states are wanted.
+        """
+        bias = self.weights.position_bias(int(places.max()) + 1)
+        bias = bias[:, places[self.done :, None], places]
+        bias = bias.masked_fill(~sees, torch.finfo(bias.dtype).min)
+        hidden = self._pass(tokens, bias[None], at)
+        self.done += tokens.shape[1]
+        return hidden
+
     def branch(self, tokens: Tensor) -> Tensor:
         """Hidden states [N, k, d] behind each of k alternatives [N, k] for the next token.
 
