@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import transformers
-from side_by_side import Rates, cache_bytes
+from side_by_side import Rates
 
 from groot.config import Config
 from groot.labeler import Labeler
@@ -225,8 +225,7 @@ def floor(texts: Texts, k: int, rates: Rates) -> dict[str, float]:
     Counted: the encoder over real input tokens, cross-attention keys and values once per text, per
     slot the kept prefixes (never more than there are legal ones), two tokens each (the choice and
     the sentinel behind it), attention over what is there, logits of the allowed tokens only.
-    Bytes: the encoder's weights once per batch of 64, keys and values once per step; the decoder's
-    weights once per step, or once per batch where they stay in the core's own cache.
+    Bytes: the weights once per batch of 64, keys and values once per slot.
     """
     config = texts.labeler.model.config
     inner = config.num_heads * config.d_kv
@@ -238,10 +237,8 @@ def floor(texts: Texts, k: int, rates: Rates) -> dict[str, float]:
     operations = moved = 0.0
     encoder_weights = config.num_layers * (projections + feed_forward)
     step_weights = config.num_decoder_layers * (projections + 2 * d * inner + feed_forward)
-    stays = 4 * step_weights <= cache_bytes()
     for batch in by_length(texts, 64):
-        moved += 4 * (encoder_weights + 2 * config.num_decoder_layers * d * inner)
-        moved += 4 * step_weights * (1 if stays else max(batch.n_slots))
+        moved += 4 * (encoder_weights + 2 * config.num_decoder_layers * d * inner + step_weights)
         for ids, n in zip(batch.inputs, batch.n_slots, strict=True):
             s = len(ids)
             operations += 2 * s * encoder_weights + 4 * config.num_layers * s * s * inner

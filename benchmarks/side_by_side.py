@@ -168,16 +168,6 @@ def measure_rates(*, repeats: int = 9) -> Rates:
     return Rates(2 * size**3 / min(products) / 1e9, 2 * 4 * source.numel() / min(copies) / 1e9)
 
 
-def cache_bytes() -> int:
-    """Size of a core's own second-level cache; 1 MiB where the system does not say."""
-    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        if (folder / "level").read_text(encoding="ascii").strip() == "2":
-            size = (folder / "size").read_text(encoding="ascii").strip()
-            units = {"K": 1 << 10, "M": MIB}
-            return int(size[:-1]) * units[size[-1]] if size[-1] in units else int(size)
-    return MIB
-
-
 def machine(*, peers: Sequence[str] = ()) -> dict[str, Any]:
     """CPU, cores, threads and versions, for the head of a table."""
     model = platform.processor() or platform.machine()
