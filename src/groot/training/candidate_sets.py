@@ -18,7 +18,7 @@ from groot.search.label_search import label_search
 from groot.training.items import Item, Variation
 from groot.types import Candidate, Example, Gold
 
-CHUNK = 128  # examples between two looks at the clock
+CHUNK = 256  # examples between two looks at the clock
 EXPECTED = "expected"  # among a candidate's rewards: what the model itself expects
 
 

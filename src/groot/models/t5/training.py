@@ -8,6 +8,9 @@ dropout masks cost less. Log-probabilities and gradients are the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,6 +21,7 @@ from groot.models.dropout import draw_dropped, dropout
 from groot.models.prefix_forest import Chunk, PrefixForest
 
 BLOCKS = {"T5Block", "MT5Block"}
+ALIKE = 0.7  # a text at least so long, beside the longest, goes through attention with it
 EXACT = {torch.float32, torch.float64}  # in fewer bits the modules know what to compute in more
 
 
@@ -42,30 +46,135 @@ def is_possible(core: Any) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows [R, heads * size] lie in a padded [n, heads, width, size].
+
+    Args:
+        shape: n, heads, width.
+        there: [n * heads * width] which of the R * heads pieces lies there; any in padding.
+        back: [R * heads] where each piece lies.
+    """
+
+    shape: tuple[int, int, int]
+    there: Tensor
+    back: Tensor
+
+    @property
+    def rows(self) -> int:
+        """R."""
+        return len(self.back) // self.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What goes through attention together.
+
+    Args:
+        asking: of the queries. asked: of keys and values.
+        bias: added to the scores [n, heads, width of asking, width of asked].
+    """
+
+    asking: Layout
+    asked: Layout
+    bias: Tensor
+
+
+def layout(place: Tensor, n: int, width: int, heads: int) -> Layout:
+    """Of rows that lie at `place` [R] in [n, width].
+
+    >>> laid = layout(torch.tensor([0, 1, 3]), 2, 3, 1)
+    >>> laid.there.tolist(), laid.back.tolist()
+    ([0, 1, 0, 2, 0, 0], [0, 1, 3])
+    """
+    head = torch.arange(heads, device=place.device)
+    there = place.new_zeros(n * width)
+    there[place] = torch.arange(len(place), device=place.device)
+    there = there.view(n, 1, width) * heads + head[:, None]
+    text, inside = place // width, place % width
+    back = (text[:, None] * heads + head) * width + inside[:, None]
+    return Layout((n, heads, width), there.flatten(), back.flatten())
+
+
+class _LaidOut(torch.autograd.Function):
+    """Rows as [n, heads, width, size]; in padding stands what attention hides, not zeros."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, laid: Layout) -> Tensor:
+        context.laid = laid
+        pieces = rows.reshape(len(laid.back), -1)
+        return pieces.index_select(0, laid.there).view(*laid.shape, -1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        laid = context.laid
+        pieces = gradients[0].flatten(0, 2).index_select(0, laid.back)
+        return pieces.view(laid.rows, -1), None
+
+
+class _Collected(torch.autograd.Function):
+    """[n, heads, width, size] as rows, padding left out."""
+
+    @staticmethod
+    def forward(context: Any, laid_out: Tensor, laid: Layout) -> Tensor:
+        context.laid = laid
+        return laid_out.flatten(0, 2).index_select(0, laid.back).view(laid.rows, -1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        laid = context.laid
+        pieces = gradients[0].reshape(len(laid.back), -1)
+        laid_out = pieces.new_zeros((len(laid.there), pieces.shape[1]))
+        return laid_out.index_copy_(0, laid.back, pieces).view(*laid.shape, -1), None
+
+
 def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
-    """Encoder output [R, d] of the real tokens, text after text; only attention sees padding.
+    """Encoder output [R, d] of the real tokens, text after text.
+
+    Only attention sees padding, and little of it: texts of like length go through it together.
 
     Args:
         stack: the encoder.
         ids: [B, S] input tokens.
         is_token: [B, S] True for real ones.
     """
+    lengths, order = is_token.sum(1).sort(descending=True, stable=True)
+    ids, is_token = ids[order], is_token[order]
     first = stack.block[0].layer[0].SelfAttention
-    (n, length), place = ids.shape, is_token.flatten().nonzero()[:, 0]
-    hidden = _drop(stack, stack.embed_tokens(ids.flatten()[place]))  # [R, d]
-    bias = first.compute_bias(length, length, device=ids.device)  # [1, heads, S, S]
-    bias = bias + _hiding(is_token, bias)  # [B, heads, S, S]
+    longest = int(lengths.max()) if len(lengths) else 0
+    positions = first.compute_bias(longest, longest, device=ids.device)  # [1, heads, S, S]
+    groups = []
+    for some in _alike(lengths.tolist()):
+        width = int(lengths[some.start])
+        real = is_token[some, :width]
+        laid = layout(real.flatten().nonzero()[:, 0], len(real), width, first.n_heads)
+        groups.append(Group(laid, laid, positions[:, :, :width, :width] + _hiding(real, positions)))
+    hidden = _drop(stack, stack.embed_tokens(ids[is_token]))  # [R, d], the longest text first
     for block in stack.block:
         layer = block.layer[0]
         attention, normed = layer.SelfAttention, _norm(layer.layer_norm, hidden)
-        queries, keys, values = (
-            _padded(attention, part(normed), place, n, length)
-            for part in (attention.q, attention.k, attention.v)
-        )
-        mixed = _attend(attention, queries, keys, values, bias).flatten(0, 1)
-        hidden = hidden + _drop(layer, attention.o(mixed.index_select(0, place)))
+        keys, values = attention.k(normed), attention.v(normed)
+        mixed = _attend(attention, attention.q(normed), keys, values, groups)
+        hidden = hidden + _drop(layer, attention.o(mixed))
         hidden = _feed_forward(block.layer[-1], hidden)
-    return _drop(stack, _norm(stack.final_layer_norm, hidden))
+    hidden = _drop(stack, _norm(stack.final_layer_norm, hidden))
+    return hidden.index_select(0, order.repeat_interleave(lengths).argsort(stable=True))
+
+
+def _alike(lengths: Sequence[int]) -> list[slice]:
+    """Runs of texts that are not much shorter than the first of their run.
+
+    Args:
+        lengths: descending.
+
+    >>> _alike([40, 30, 28, 27, 20, 18, 3])
+    [slice(0, 3, None), slice(3, 5, None), slice(5, 6, None), slice(6, 7, None)]
+    """
+    starts = [0]
+    for number, length in enumerate(lengths):
+        if length < ALIKE * lengths[starts[-1]]:
+            starts.append(number)
+    return [slice(*ends) for ends in pairwise([*starts, len(lengths)])]
 
 
 def tree_states(
@@ -85,91 +194,48 @@ def tree_states(
     first = stack.block[0].layer[0].SelfAttention
     tokens = torch.where(forest.tokens < 0, start_id, forest.tokens)  # [M]
     hidden = _drop(stack, stack.embed_tokens(tokens))  # [M, d]
-    asked, every = list(forest.chunks(asked=True)), []
-    if len(stack.block) > 1:
-        every = list(forest.chunks(asked=False))
-    biases: list[Tensor] = []
-    n_texts, length = is_input.shape
-    at = is_input.flatten().nonzero()[:, 0]  # where the states lie in [B * S]
     for index, block in enumerate(stack.block):
         is_last = index == len(stack.block) - 1
-        chunks = asked if is_last else every
         if is_last or not index:
-            biases = [_tree_bias(first, chunk, states.dtype) for chunk in chunks]
+            chunks = list(forest.chunks(asked=is_last))
+            in_trees, to_texts, order = _groups(first, chunks, is_input, states.dtype)
+            said = states.index_select(0, order)  # as the trees stand
         layer = block.layer[0]
         attention, normed = layer.SelfAttention, _norm(layer.layer_norm, hidden)
         keys, values = attention.k(normed), attention.v(normed)
         if is_last:  # from here on only the nodes that are asked for matter
             hidden, normed = hidden[forest.asked], normed[forest.asked]
-        mixed = _attend_in_trees(attention, attention.q(normed), keys, values, chunks, biases)
+        mixed = _attend(attention, attention.q(normed), keys, values, in_trees)
         hidden = hidden + _drop(layer, attention.o(mixed))
 
         layer = block.layer[1]
         attention, normed = layer.EncDecAttention, _norm(layer.layer_norm, hidden)
-        keys, values = (
-            _padded(attention, part(states), at, n_texts, length)
-            for part in (attention.k, attention.v)
-        )
-        queries = attention.q(normed)
-        mixed = _attend_to_texts(attention, queries, keys, values, chunks, is_input)
+        keys, values = attention.k(said), attention.v(said)
+        mixed = _attend(attention, attention.q(normed), keys, values, to_texts)
         hidden = hidden + _drop(layer, attention.o(mixed))
         hidden = _feed_forward(block.layer[2], hidden)
     return _drop(stack, _norm(stack.final_layer_norm, hidden))
 
 
-def _attend_in_trees(
-    attention: Any,
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    chunks: list[Chunk],
-    biases: list[Tensor],
-) -> Tensor:
-    """Each query [n, heads * size] at the prefixes of its own, of all [M, heads * size]."""
-    mixed = []
-    by_chunk = zip(
-        queries.split([len(chunk.pairs.place) for chunk in chunks]),
-        keys.split([len(chunk.place) for chunk in chunks]),
-        values.split([len(chunk.place) for chunk in chunks]),
-        chunks,
-        biases,
-        strict=True,
-    )
-    for some_queries, some_keys, some_values, chunk, bias in by_chunk:
+def _groups(
+    attention: Any, chunks: list[Chunk], is_input: Tensor, dtype: torch.dtype
+) -> tuple[list[Group], list[Group], Tensor]:
+    """How nodes look at the nodes of their trees, and how at the inputs; which input rows, then."""
+    in_trees, to_texts, orders = [], [], []
+    lengths, heads = is_input.sum(1), attention.n_heads
+    begins = lengths.cumsum(0) - lengths
+    for chunk in chunks:
         n = len(chunk.texts)
-        asking = _padded(attention, some_queries, chunk.pairs.place, n, chunk.pairs.width)
-        asked = _padded(attention, some_keys, chunk.place, n, chunk.width)
-        said = _padded(attention, some_values, chunk.place, n, chunk.width)
-        out = _attend(attention, asking, asked, said, bias)  # [b, width, heads * size]
-        mixed.append(out.flatten(0, 1).index_select(0, chunk.pairs.place))
-    return torch.cat(mixed)
-
-
-def _attend_to_texts(
-    attention: Any,
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    chunks: list[Chunk],
-    is_input: Tensor,
-) -> Tensor:
-    """Each query [n, heads * size] at its input; keys and values are [B, heads, S, size]."""
-    mixed = []
-    some = queries.split([len(chunk.pairs.place) for chunk in chunks])
-    for some_queries, chunk in zip(some, chunks, strict=True):
-        place, width = chunk.pairs.place, chunk.pairs.width
-        asking = _padded(attention, some_queries, place, len(chunk.texts), width)
-        asked, said = (part.index_select(0, chunk.texts) for part in (keys, values))
-        bias = _hiding(is_input[chunk.texts], keys)
-        out = _attend(attention, asking, asked, said, bias)
-        mixed.append(out.flatten(0, 1).index_select(0, place))
-    return torch.cat(mixed)
-
-
-def _padded(attention: Any, flat: Tensor, place: Tensor, n: int, width: int) -> Tensor:
-    """[R, heads * size] laid out as [n, heads, width, size], 0 in padding."""
-    laid_out = flat.new_zeros((n * width, flat.shape[1])).index_copy_(0, place, flat)
-    return laid_out.view(n, width, attention.n_heads, -1).transpose(1, 2)
+        asking = layout(chunk.pairs.place, n, chunk.pairs.width, heads)
+        asked = layout(chunk.place, n, chunk.width, heads)
+        in_trees.append(Group(asking, asked, _tree_bias(attention, chunk, dtype)))
+        width = int(lengths[chunk.texts].max())
+        is_real = is_input[chunk.texts, :width]
+        text, inside = is_real.nonzero(as_tuple=True)
+        asked = layout(text * width + inside, n, width, heads)
+        to_texts.append(Group(asking, asked, _hiding(is_real, attention.q.weight)))
+        orders.append(begins[chunk.texts][text] + inside)
+    return in_trees, to_texts, torch.cat(orders)
 
 
 def _tree_bias(attention: Any, chunk: Chunk, dtype: torch.dtype) -> Tensor:
@@ -199,11 +265,27 @@ def _hiding(is_token: Tensor, like: Tensor) -> Tensor:
     return shown.masked_fill_(~is_token, torch.finfo(like.dtype).min)[:, None, None, :]
 
 
-def _attend(attention: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Mixed values [B, T, heads * size]; T5 does not scale its scores."""
-    weights = (queries @ keys.transpose(2, 3) + bias).softmax(-1)
-    weights = dropout(weights, attention.dropout, is_training=attention.training)
-    return (weights @ values).transpose(1, 2).flatten(2)
+def _attend(
+    attention: Any, queries: Tensor, keys: Tensor, values: Tensor, groups: list[Group]
+) -> Tensor:
+    """Mixed values [R, heads * size] of queries [R, heads * size]; T5 does not scale its scores.
+
+    The rows of all three stand group by group.
+    """
+    of_asking, of_asked = (
+        [getattr(one, name).rows for one in groups] for name in ("asking", "asked")
+    )
+    by_group = zip(
+        queries.split(of_asking), keys.split(of_asked), values.split(of_asked), groups, strict=True
+    )
+    mixed = []
+    for some_queries, some_keys, some_values, group in by_group:
+        asking = _LaidOut.apply(some_queries, group.asking)
+        asked, said = (_LaidOut.apply(part, group.asked) for part in (some_keys, some_values))
+        weights = (asking @ asked.transpose(2, 3) + group.bias).softmax(-1)
+        weights = dropout(weights, attention.dropout, is_training=attention.training)
+        mixed.append(_Collected.apply(weights @ said, group.asking))
+    return torch.cat(mixed)
 
 
 def _feed_forward(layer: Any, hidden: Tensor) -> Tensor:
