@@ -22,22 +22,33 @@ from groot.search.slot_search import slot_search
 from groot.search.step import Spelling, StepModel
 from groot.search.tree_search import tree_search
 
-__all__ = ["Found", "first_width", "label_search"]
+__all__ = ["Found", "first_width", "label_search", "next_width"]
 
 TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead of stepping
 WIDEST_TREE = 16  # prefixes up to which one text is searched over guessed beams
-GROWTH = 4  # how much wider a text without a certificate is searched each time
+GROWTH = 2  # how much wider a text without a certificate is searched each time
+SECOND = 4  # the least width of such a search
 
 
 def first_width(k: int) -> int:
     """Prefixes kept in the first search for the top k, chosen by the time until all is proven.
 
-    The best target is searched greedily first: most often that proves it already.
+    Little more than k: nine texts of ten are proven then, and the others are searched again. The
+    best target is searched greedily first: most often that proves it already.
 
-    >>> first_width(1), first_width(5)
-    (1, 9)
+    >>> first_width(1), first_width(5), first_width(16)
+    (1, 6, 19)
     """
-    return 1 if k == 1 else k + k // 2 + 2
+    return 1 if k == 1 else k + 1 + k // 8
+
+
+def next_width(width: int) -> int:
+    """Prefixes kept when a text is searched again.
+
+    >>> next_width(1), next_width(first_width(5))
+    (4, 12)
+    """
+    return max(SECOND, GROWTH * width)
 
 
 @torch.inference_mode()
@@ -62,8 +73,8 @@ def label_search(
         k: targets wanted per input.
         n_proven: the first so many of them are to be proven, 1 to k; default all.
         width: prefixes kept; default `first_width`.
-        max_width: inputs without a certificate are searched again at four times the width, up to
-            this one; at most `width` switches the repetition off. See `proofs` for what it cost.
+        max_width: inputs without a certificate are searched again at twice the width, up to this
+            one; at most `width` switches the repetition off. See `proofs` for what it cost.
         batch_size: inputs searched together, of similar length.
         normalise: see `decision_log_p`.
 
@@ -102,7 +113,7 @@ def label_search(
         if width >= max_width:
             break
         todo = [i for i in todo if not _found(found[i]).exact]
-        width = min(GROWTH * width, max_width)
+        width = min(next_width(width), max_width)
     if was_training:
         model.train(True)
     return [_found(one) for one in found]

@@ -14,7 +14,7 @@ from groot.evaluation.records import read_records, write_records
 from groot.labeler import Labeler
 from groot.rewards import Reward
 from groot.search.choose import expected_rewards
-from groot.search.label_search import label_search
+from groot.search.label_search import first_width, label_search, next_width
 from groot.training.items import Item, Variation
 from groot.types import Candidate, Example, Gold
 
@@ -97,7 +97,7 @@ def generate(
             inputs,
             [labeler.form.slots(example) for example in examples],
             k=settings.num_candidates,
-            max_width=0,  # training needs good candidates, not proven ones
+            max_width=next_width(first_width(settings.num_candidates)),  # nearly all are proven
             batch_size=settings.batch_size,
         )
         rows = []
