@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from groot.errors import ModelError
@@ -73,6 +73,10 @@ class SlotGrammar:
         return closed == n_slots
 
 
+# a symbol's ids, the state before each, whether the slot closes with it, the state behind it
+Move = tuple[tuple[int, ...], tuple[int, ...], bool, int]
+
+
 @dataclass(frozen=True, slots=True)
 class TokenGrammar:
     """A slot grammar in token ids; symbols of several tokens share their beginnings (a trie).
@@ -90,6 +94,9 @@ class TokenGrammar:
     closes: tuple[tuple[bool, ...], ...]
     symbols: tuple[tuple[str | None, ...], ...]
     one_token_symbols: bool
+    _moves: dict[tuple[int, str], Move | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def encode(
         self,
@@ -107,23 +114,34 @@ class TokenGrammar:
         Raises:
             ValueError: if the path is not legal.
         """
-        tokens, positions, states = list(glue[0]), [], []
+        tokens, positions, states = list(glue[0]), list[int](), list[int]()
         state, slot = 0, 0
         for symbol in path:
-            for token in ids_of(symbol):
-                try:
-                    taken = self.tokens[state].index(token)
-                except ValueError as error:
-                    message = f"{symbol!r} may not follow {' '.join(path)!r} in slot {slot}"
-                    raise ValueError(message) from error
-                positions.append(len(tokens))
-                states.append(state)
-                tokens.append(token)
-                closes, state = self.closes[state][taken], self.next_states[state][taken]
-                if closes:
-                    slot += 1
-                    tokens.extend(glue[slot])
+            move = self._moves.get((state, symbol))
+            if move is None:
+                move = self._moves[state, symbol] = self._move(state, ids_of(symbol))
+            if move is None:
+                message = f"{symbol!r} may not follow {' '.join(path)!r} in slot {slot}"
+                raise ValueError(message)
+            spelled, before, closes, state = move
+            positions += range(len(tokens), len(tokens) + len(spelled))
+            tokens += spelled
+            states += before
+            if closes:
+                slot += 1
+                tokens += glue[slot]
         return EncodedTarget(tuple(tokens), tuple(positions), tuple(states))
+
+    def _move(self, state: int, ids: Sequence[int]) -> Move | None:
+        """What a symbol of these ids does in a state; None where it is not legal there."""
+        before, closes = [], False
+        for token in ids:
+            if token not in self.tokens[state]:
+                return None
+            taken = self.tokens[state].index(token)
+            before.append(state)
+            closes, state = self.closes[state][taken], self.next_states[state][taken]
+        return tuple(ids), tuple(before), closes, state
 
 
 @dataclass(frozen=True, slots=True)

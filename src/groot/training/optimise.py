@@ -179,13 +179,9 @@ def contrast(
         batch = [cases[index] for index in indices]
         inputs = [variation.fixed_input_ids(labeler, case.example, settings.seed) for case in batch]
         width = max(len(case.targets) for case in batch)
-        rewards = torch.zeros((len(batch), width))
-        has_reward = torch.zeros((len(batch), width), dtype=torch.bool)
-        for row, case in enumerate(batch):
-            for column, value in enumerate(case.rewards):
-                if value is not None:
-                    rewards[row, column] = value
-                    has_reward[row, column] = True
+        padded = [[*case.rewards, *[None] * (width - len(case.rewards))] for case in batch]
+        has_reward = torch.tensor([[value is not None for value in row] for row in padded])
+        rewards = torch.tensor([[value or 0.0 for value in row] for row in padded])
         return ContrastBatch(
             inputs,
             [case.targets for case in batch],

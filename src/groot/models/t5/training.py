@@ -241,13 +241,14 @@ def _groups(
 def _tree_bias(attention: Any, chunk: Chunk, dtype: torch.dtype) -> Tensor:
     """[b, heads, width, chunk.width] relative position bias; what a node does not see is hidden."""
     pairs = chunk.pairs
+    distances = torch.arange(int(pairs.distance.max()) + 1, device=pairs.distance.device)
     buckets = attention._relative_position_bucket(
-        -pairs.distance,
+        -distances,
         bidirectional=False,
         num_buckets=attention.relative_attention_num_buckets,
         max_distance=attention.relative_attention_max_distance,
     )
-    values = attention.relative_attention_bias(buckets)  # [P, heads]
+    values = attention.relative_attention_bias(buckets[pairs.distance])  # [P, heads]
     n_trees, square = len(chunk.texts), pairs.width * chunk.width
     text, inside = pairs.seen // square, pairs.seen % square
     heads = torch.arange(values.shape[1], device=values.device)
