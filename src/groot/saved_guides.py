@@ -1,6 +1,7 @@
 """A guide with its models and settings in one folder, and guides made by name.
 
-guide.json       name, settings, and which of the folders beside it are its models
+guide.json       name, settings, which of the folders beside it are its models; and, where that was
+                 found out, what comes first under it
 reward_model/    of args, pargs, cd, rad, farma, deal and best_of_n
 tuned/ reference/    of implicit
 0/ 1/ ...        the guides of a sum
@@ -11,9 +12,9 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from groot.errors import ConfigError, ModelError
 from groot.generator import Generator
@@ -36,6 +37,7 @@ from groot.models.reward_folders import (
 from groot.models.reward_model import RewardModel
 from groot.models.text_model import TextModel
 from groot.rewards.compose import Reward
+from groot.search.choose import Choice
 from groot.search.guides import GUIDES
 from groot.search.guides.guide import Chooser, Guide, SumOfGuides
 
@@ -148,8 +150,18 @@ def _read_labels(reward_model: AnyRewardModel, labeler: Labeler) -> ReadyRewardM
     return ready
 
 
-def save_guide(guide: Guide | Chooser, folder: str | Path) -> None:
+def save_guide(
+    guide: Guide | Chooser,
+    folder: str | Path,
+    *,
+    choose: Choice | None = None,
+    reward: Sequence[str] | None = None,
+) -> None:
     """Write a guide with everything that it is made of, the generator apart.
+
+    Args:
+        choose: what comes first under it, where that was found out.
+        reward: what "mbr" maximises; None is what the labeler was optimised for.
 
     Raises:
         ConfigError: for a guide made of a function that no folder can hold: a grammar, a heuristic
@@ -157,6 +169,8 @@ def save_guide(guide: Guide | Chooser, folder: str | Path) -> None:
     """
     folder = Path(folder)
     saved = _describe(guide, folder)
+    if choose is not None:
+        saved["use"] = {"choose": choose, "reward": None if reward is None else list(reward)}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"version": VERSION, "part": PART, **saved}, indent=2) + "\n"
     (folder / GUIDE_FILE).write_text(text, encoding="utf-8")
@@ -195,6 +209,28 @@ def _unsaved(guide: Guide | Chooser, reason: str) -> ConfigError:
 def holds_guide(folder: str | Path) -> bool:
     """Whether `save_guide` wrote a guide there."""
     return (Path(folder) / GUIDE_FILE).is_file()
+
+
+def saved_choice(folder: str | Path) -> tuple[Choice | None, list[str] | None]:
+    """What comes first under the guide in a folder, and what "mbr" maximises; see `save_guide`.
+
+    Raises:
+        ModelError: if it is damaged.
+    """
+    path = Path(folder) / GUIDE_FILE
+    use = read_json(path).get("use")
+    if use is None:
+        return None, None
+    choose, reward = (
+        use.get(name) if isinstance(use, dict) else None for name in ("choose", "reward")
+    )
+    if choose not in get_args(Choice) or not (reward is None or _are_names(reward)):
+        raise ModelError(f'{path}: "use" is damaged. Learn the guide again, or take it out.')
+    return choose, reward
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def load_guide(folder: str | Path, generator: Generator | Labeler) -> Guide | Chooser:

@@ -6,10 +6,13 @@ import shlex
 import pytest
 import torch
 
+import groot as package
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.models.embedded_text import make_text_model
+from groot.models.reward_folders import open_reward_model
 from groot.models.reward_model import RewardModel
+from groot.saved_guides import make_guide, save_guide
 from groot.training.start import make_labeler
 
 TEXTS = ["play nina simone in paris", "book a table in may", ""]
@@ -100,11 +103,49 @@ def test_steer_learns_a_guide_that_predict_takes(groot, folders, tmp_path):
     found = groot(*advice, "--out", tmp_path / "out")
     assert found.code == 0, found.err
     assert [len(some) for some in read(tmp_path / "out")] == [1, 1, 1]
-    # MBR has to maximise what the guide learnt, which need not be what the labeler was trained for
     results = json.loads((tmp_path / "steered" / "results.json").read_text())
-    mbr = ["--choose", "mbr", "--reward", "f0.5"]
-    assert advice[6:] == (mbr if results["choose"] == "mbr" else [])
-    again = predict(groot, folders, tmp_path / "mbr", "--guide", guide, *mbr)
+    again = predict(groot, folders, tmp_path / "again", "--guide", guide,
+                    "--choose", results["choose"], "--reward", "f0.5")  # fmt: skip
     assert again.code == 0, again.err
-    empty = groot(*words[:2], "--data", tmp_path / "none.jsonl", "--out", tmp_path / "steered")
+    assert read(tmp_path / "again") == read(tmp_path / "out")
+
+
+def test_what_comes_first_is_as_the_guide_says_unless_told_otherwise(groot, folders, tmp_path):
+    labeler = package.load(folders / "labeler")
+    reward_model = open_reward_model(folders / "partial")
+    guide = make_guide("pargs", labeler, reward_model=reward_model, weight=2.0)
+
+    def found(name: str, *words: str):
+        told = predict(groot, folders, tmp_path / name, "--guide", str(tmp_path / "guide"), *words)
+        assert told.code == 0, told.err
+        return read(tmp_path / name)
+
+    save_guide(guide, tmp_path / "guide")
+    top = found("plain")
+    mbr = found("asked", "--choose", "mbr", "--reward", "precision")
+    # MBR has to maximise what the guide learnt, which need not be what the labeler was trained for
+    save_guide(guide, tmp_path / "guide", choose="mbr", reward=["precision"])
+    assert found("saved") == mbr
+    assert found("top", "--choose", "top") == top != mbr
+    other = found("other", "--reward", "recall")
+    assert other == found("recall", "--choose", "mbr", "--reward", "recall")
+    few = predict(groot, folders, tmp_path / "few", "--guide", str(tmp_path / "guide"),
+                  "--candidates", "0")  # fmt: skip
+    assert few.code == 2
+    assert "--choose top" in few.err
+
+    save_guide(guide, tmp_path / "guide", choose="mbr", reward=["mine.py:function"])
+    code = predict(groot, folders, tmp_path / "code", "--guide", str(tmp_path / "guide"))
+    assert code.code == 2
+    assert "no code is run because a folder says so" in " ".join(code.err.split())
+    told = json.loads((tmp_path / "guide" / "guide.json").read_text())
+    (tmp_path / "guide" / "guide.json").write_text(json.dumps({**told, "use": {"choose": "x"}}))
+    damaged = predict(groot, folders, tmp_path / "bad", "--guide", str(tmp_path / "guide"))
+    assert damaged.code == 2
+    assert '"use" is damaged' in damaged.err
+
+
+def test_steer_needs_texts(groot, folders, tmp_path):
+    words = ("steer", folders / "labeler")
+    empty = groot(*words, "--data", tmp_path / "none.jsonl", "--out", tmp_path / "steered")
     assert empty.code == 2

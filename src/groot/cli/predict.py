@@ -37,9 +37,12 @@ def predict(
     ] = STANDARD,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="candidates per text")] = 1,
     choose: Annotated[
-        Literal["top", "mbr"],
-        typer.Option(help="first is the most probable candidate, or the best expected one"),
-    ] = "top",
+        Literal["top", "mbr"] | None,
+        typer.Option(
+            help="first is the most probable candidate, or the best expected one; default: what"
+            " groot steer found out with the guide, else top"
+        ),
+    ] = None,
     reward: Annotated[
         list[str] | None,
         typer.Option(

@@ -26,10 +26,12 @@ from groot.data.jsonl import parse_json
 from groot.data.lines import number_lines, open_binary
 from groot.data.result import Problem, RowError
 from groot.data.rows import TEXT_FIELDS, TOKEN_FIELDS, read_row
-from groot.errors import ConfigError, OutputError
+from groot.errors import ConfigError, ModelError, OutputError
 from groot.evaluation.thresholds import Thresholds, read_thresholds
 from groot.folders import load
 from groot.labeler import Labeler, Prediction
+from groot.saved_guides import holds_guide, saved_choice
+from groot.search.choose import Choice
 from groot.search.marginals import Item
 from groot.training.events import (
     Note,
@@ -119,7 +121,7 @@ def predict_file(
     *,
     done: PredictedFile,
     top_k: int = 1,
-    choose: Literal["top", "mbr"] = "top",
+    choose: Choice | None = None,
     reward: Sequence[str] | None = None,
     candidates: int = 16,
     calibrated: bool | None = None,
@@ -139,8 +141,10 @@ def predict_file(
         out: the output; "-" is standard output.
         done: is kept up to date, for whoever interrupts.
         top_k: candidates per text.
-        choose: what comes first: the most probable candidate, or the best expected one.
-        reward: what "mbr" maximises; None is what the model was optimised for.
+        choose: what comes first: the most probable candidate, or the best expected one; None is
+            what was found out with a saved guide, or else the most probable.
+        reward: what "mbr" maximises; None is what was found out with it, or else what the model was
+            optimised for.
         candidates: searched per text for probabilities, and for "mbr".
         calibrated: as in `Labeler.predict`.
         thresholds: a file of `groot threshold`: spans below their label's threshold are dropped.
@@ -160,8 +164,12 @@ def predict_file(
     """
     if source == out != STANDARD:
         raise OutputError(f"{out}: input and output are the same file. Name another --out.")
+    choose, reward = _choice(choose, reward, guide)
     if choose == "mbr" and candidates < 2:
-        raise ConfigError(f"--choose mbr cannot choose among --candidates {candidates}.")
+        raise ConfigError(
+            f"--choose mbr cannot choose among --candidates {candidates}. A guide of groot steer"
+            " may ask for it by itself: --choose top."
+        )
     if guide is not None and thresholds is not None:
         raise ConfigError("--thresholds hold for unguided labels: leave out --guide.")
     start = time.monotonic()
@@ -230,6 +238,24 @@ def predict_file(
             events(StepDone("predict", done.texts + done.bad_lines, total))
         done.seconds = time.monotonic() - start
         events(StageFinished("predict", done.seconds, {"texts": done.texts}))
+
+
+def _choice(
+    choose: Choice | None, reward: Sequence[str] | None, guide: GuideChoice | None
+) -> tuple[Choice, Sequence[str] | None]:
+    """What comes first and what "mbr" maximises: as asked for, or as a saved guide has it."""
+    if guide is not None and holds_guide(guide.name):
+        found, of = saved_choice(guide.name)
+        if found is not None and choose in (None, found):
+            code = [name for name in of or () if ":" in name]
+            if found == "mbr" and code and not reward:
+                raise ModelError(
+                    f"the guide's folder names a reward with code of its own, {code[0]!r}, and no"
+                    " code is run because a folder says so.\n  If it is yours, name it again:"
+                    f" --reward {code[0]}; or --choose top."
+                )
+            return found, reward or of
+    return choose or "top", reward
 
 
 def read_matching(path: Path, asked: Mapping[str, Any]) -> Thresholds:

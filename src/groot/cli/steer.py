@@ -40,12 +40,12 @@ def steer(
 
     A reward of partial targets (PARGS) is learnt from the labeler's own candidates of labelled
     texts that it was not trained on, and how to choose under it: the most probable candidate, or
-    the best expected one (MBR). The last line says how to use it.
+    the best expected one (MBR). groot predict chooses so with this guide unless told otherwise.
 
     \b
     Examples:
     groot steer runs/first --data dev.jsonl --reward f0.5 --out runs/first-guide
-    groot predict runs/first --in texts.jsonl --guide runs/first-guide/guide --choose mbr
+    groot predict runs/first --in texts.jsonl --guide runs/first-guide/guide
     """
     from groot.cli.progress import watcher
     from groot.steering.steer import GUIDE, SteerSettings, train_steering
@@ -65,12 +65,9 @@ def steer(
         return
     _print(results)
     words = ["groot", "predict", str(folder), "--in", "texts.jsonl", "--guide", str(out / GUIDE)]
-    if results["choose"] == "mbr":
-        words += [
-            "--choose",
-            "mbr",
-            *(word for name in reward or () for word in ("--reward", name)),
-        ]
+    if results["choose"] == "mbr" and any(":" in name for name in reward or ()):
+        # code is not run because a folder names it
+        words += [word for name in reward or () for word in ("--reward", name)]
     answer(f"written to {out / GUIDE}")
     answer(f"use it: {shlex.join(words)}")
 

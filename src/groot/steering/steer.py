@@ -174,7 +174,7 @@ def train_steering(
     results = {"reward": reward.name, "data": str(data), "split": split, **results}
     out.mkdir(parents=True, exist_ok=True)
     with write_folder(out / GUIDE) as place:
-        save_guide(guide, place)
+        save_guide(guide, place, choose=results["choose"], reward=reward_specs)
     write_json(out / RESULTS_FILE, results)
     return results
 
