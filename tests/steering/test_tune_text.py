@@ -10,14 +10,8 @@ from groot.errors import ConfigError, DataError
 from groot.generator import Generator, load_generator
 from groot.models.loading import load_model
 from groot.rewards.compose import OwnPart, Reward
-from groot.steering.tune_text import (
-    TuneItem,
-    TuneSettings,
-    dpo_loss,
-    grpo_loss,
-    token_log_ps,
-    tune_text,
-)
+from groot.steering.tune_losses import TuneItem, dpo_loss, grpo_loss, token_log_ps
+from groot.steering.tune_text import TuneSettings, tune_text
 from groot.types import Example
 
 PAIRS = [
