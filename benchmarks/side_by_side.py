@@ -9,6 +9,7 @@ medians of the rounds' ratios.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import platform
@@ -80,6 +81,8 @@ def alternate(
         warm_up()
     names = list(contenders)
     timings = Timings(*({name: [] for name in names} for _ in range(2)))
+    gc.collect()
+    gc.freeze()  # looking through all that is loaded would fall on whoever runs when it is due
     begun = time.process_time()
     for number in range(rounds):
         turn = number % len(names)
@@ -91,6 +94,7 @@ def alternate(
         spent = time.process_time() - begun
         if spent * (number + 2) / (number + 1) > budget_s:
             break
+    gc.unfreeze()
     return timings
 
 
