@@ -81,7 +81,6 @@ def alternate(
         warm_up()
     names = list(contenders)
     timings = Timings(*({name: [] for name in names} for _ in range(2)))
-    gc.collect()
     gc.freeze()  # looking through all that is loaded would fall on whoever runs when it is due
     begun = time.process_time()
     for number in range(rounds):

@@ -63,6 +63,11 @@ def test_mbr_and_sums(generator, tuned, tmp_path):
     save_guide(make_guide("mbr", generator, reward=reward, n_samples=4), tmp_path / "mbr")
     mbr = load_guide(tmp_path / "mbr", generator)
     assert (mbr.n_samples, mbr.reward.name) == (4, "token_accuracy")
+    told = json.loads((tmp_path / "mbr" / "guide.json").read_text())
+    told["reward"] = ["mine.py:function"]
+    (tmp_path / "mbr" / "guide.json").write_text(json.dumps(told))
+    with pytest.raises(ModelError, match="no code is run because a folder says so"):
+        load_guide(tmp_path / "mbr", generator)
     parts = [
         make_guide("pargs", generator, reward_model=RewardModel(tuned, "partial"), n_candidates=4),
         make_guide("implicit", generator, tuned=tuned, reference=tuned),

@@ -15,9 +15,8 @@ from groot.models.loading import load_model, read_json, save_model
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
 from groot.models.text_scoring import token_log_p
-from groot.rewards import Reward, parse_rewards
+from groot.rewards import Reward, parse_rewards, refuse_code
 from groot.rewards.labeler_judge import OpenLabeler
-from groot.rewards.parse import names_text_reward
 from groot.search.beams import beam_search
 from groot.search.choose import choose_all
 from groot.search.guides.guide import Chooser, Guide, Written
@@ -98,13 +97,7 @@ class Generator:
             ConfigError: if no reward is named and none was trained for.
         """
         if specs is None and not self.is_trusted:
-            code = [one for one in self.reward_specs if ":" in one and not names_text_reward(one)]
-            if code:
-                raise ModelError(
-                    f"the model's folder names a reward with code of its own, {code[0]!r}, and no"
-                    " code is run because a folder says so.\n  If it is yours, name it again:"
-                    " --reward, or reward=[...] from Python."
-                )
+            refuse_code(self.reward_specs, "model")
         return parse_rewards(
             list(self.reward_specs if specs is None else specs),
             open_labeler=self.open_labeler,

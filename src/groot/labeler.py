@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +20,12 @@ from groot.models.codec import Codec, LabelStyle, symbols_to_add
 from groot.models.loading import load_model, read_json, save_model
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
-from groot.rewards import Reward, parse_rewards
+from groot.rewards import Reward, parse_rewards, refuse_code
 from groot.search.choose import choose_all
+from groot.search.found import Found, best_sums, by_score, united
 from groot.search.guides.guide import Guide
-from groot.search.label_search import Found, first_width, label_search
-from groot.search.marginals import Item, Marginals, joined, marginals
+from groot.search.label_search import first_width, label_search
+from groot.search.marginals import Item, Marginals, filled_in, joined, marginals
 from groot.search.steered_search import steered_search
 from groot.types import Candidate, Example, Gold, Span
 
@@ -117,13 +117,7 @@ class Labeler:
             ModelError: the specs come from a folder and name code, which is not run unasked.
         """
         if specs is None and not self.is_trusted:
-            code = [spec for spec in self.reward_specs if ":" in spec]
-            if code:
-                raise ModelError(
-                    f"the model's folder names a reward with code of its own, {code[0]!r}, and no"
-                    " code is run because a folder says so.\n  If it is yours, name it again:"
-                    " --reward, or reward=[...] from Python."
-                )
+            refuse_code(self.reward_specs, "model")
         return parse_rewards(
             list(self.reward_specs if specs is None else specs),
             gold_text=lambda example: (
@@ -258,7 +252,7 @@ class Labeler:
             weighed = chosen
             if guide is not None:
                 weighed = [
-                    self._candidates(example, cut, list(map(_by_score, found)), k)
+                    self._candidates(example, cut, list(map(by_score, found)), k)
                     for example, (cut, found) in zip(examples, asked, strict=True)
                 ]
             with self.reward(reward) as maximised:
@@ -275,7 +269,7 @@ class Labeler:
                 values = mapped(values, [item in said for item in items]).tolist()
             is_one = many == 1  # its spans have a share of one, always
             probabilities = {} if is_one else dict(zip(items, values, strict=True))
-            candidates = [_with_probabilities(one, probabilities) for one in some[:top_k]]
+            candidates = [filled_in(one, probabilities) for one in some[:top_k]]
             predictions.append(Prediction(candidates, own.covered, probabilities, own))
         return predictions
 
@@ -305,7 +299,7 @@ class Labeler:
             return guided, guided, guided
         plain = self._search(examples, k=many, width=many, max_width=0, batch_size=batch_size)
         both = [
-            (cut, list(map(_both, found, more)))
+            (cut, list(map(united, found, more)))
             for (cut, found), (_, more) in zip(guided, plain, strict=True)
         ]
         return guided, plain, both
@@ -560,66 +554,6 @@ def example_of(text: str, *, id: str = "") -> Example:
     """An example without gold, cut into words."""
     words, starts = split_words(text)
     return Example(text, tuple(words), tuple(starts), id=id)
-
-
-def best_sums(lists: Sequence[Sequence[float]], k: int) -> list[tuple[tuple[int, ...], float]]:
-    """The k best ways to take one number from each descending list, by their sum.
-
-    >>> best_sums([[0.0, -1.0], [0.0, -3.0]], 3)
-    [((0, 0), 0.0), ((1, 0), -1.0), ((0, 1), -3.0)]
-    """
-    if not all(lists):
-        return []
-    first = (0,) * len(lists)
-    heap = [(-sum(numbers[0] for numbers in lists), first)]
-    seen = {first}
-    best: list[tuple[tuple[int, ...], float]] = []
-    while heap and len(best) < k:
-        cost, ranks = heapq.heappop(heap)
-        best.append((ranks, -cost))
-        for place, rank in enumerate(ranks):
-            if rank + 1 < len(lists[place]):
-                following = (*ranks[:place], rank + 1, *ranks[place + 1 :])
-                if following not in seen:
-                    seen.add(following)
-                    change = lists[place][rank] - lists[place][rank + 1]
-                    heapq.heappush(heap, (cost + change, following))
-    return best
-
-
-def with_probabilities(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Fill in each span's probability: the share of the candidates' mass whose spans include it.
-
-    Normalised over the candidates given, so it is 1 for a span that all of them have.
-    """
-    if all(candidate.log_p is None for candidate in candidates):
-        return list(candidates)
-    found = marginals(candidates)
-    probabilities = {item: one.probability for item, one in found.of.items()}
-    return [_with_probabilities(candidate, probabilities) for candidate in candidates]
-
-
-def _with_probabilities(candidate: Candidate, probabilities: Mapping[Item, float]) -> Candidate:
-    if not candidate.spans or not probabilities:
-        return candidate
-    spans = tuple(
-        dataclasses.replace(span, probability=probabilities.get(span)) for span in candidate.spans
-    )
-    return dataclasses.replace(candidate, output=spans)
-
-
-def _both(one: Found, other: Found) -> Found:
-    """The targets that either search found."""
-    log_p = dict(zip(other.paths, other.log_p, strict=True))
-    log_p |= dict(zip(one.paths, one.log_p, strict=True))
-    best = sorted(log_p.items(), key=lambda pair: -pair[1])
-    paths, values = zip(*best, strict=True) if best else ((), ())
-    return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
-
-
-def _by_score(one: Found) -> Found:
-    """What a guided search found, with its scores for log-probabilities."""
-    return dataclasses.replace(one, log_p=one.scores or one.log_p)
 
 
 def _with_log_p(ranked: Sequence[Candidate], known: Sequence[Candidate]) -> list[Candidate]:

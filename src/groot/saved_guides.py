@@ -36,7 +36,7 @@ from groot.models.reward_folders import (
 )
 from groot.models.reward_model import RewardModel
 from groot.models.text_model import TextModel
-from groot.rewards.compose import Reward
+from groot.rewards import Reward, refuse_code
 from groot.search.choose import Choice
 from groot.search.guides import GUIDES
 from groot.search.guides.guide import Chooser, Guide, SumOfGuides
@@ -237,7 +237,7 @@ def load_guide(folder: str | Path, generator: Generator | Labeler) -> Guide | Ch
     """The guide in a folder, for a generator or a labeler.
 
     Raises:
-        ModelError: if there is none, or it is damaged.
+        ModelError: if there is none, or it is damaged, or names a reward with code of its own.
         ConfigError: if it does not fit what it should steer.
     """
     folder = Path(folder)
@@ -262,6 +262,7 @@ def load_guide(folder: str | Path, generator: Generator | Labeler) -> Guide | Ch
             raise ModelError(f"{path}: is the sum of something else than guides of next tokens.")
         return SumOfGuides([guide for guide in guides if isinstance(guide, Guide)])
     models = saved.get("models", [])
+    refuse_code(saved.get("reward", ()), "guide")
     return make_guide(
         name,
         generator,

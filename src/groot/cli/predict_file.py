@@ -24,10 +24,11 @@ from groot.cli.guided_texts import GuideChoice, guide_of_labels, guided_texts
 from groot.cli.predicted_lines import Row, is_same, line_of, parse_line
 from groot.data.lines import number_lines, open_binary
 from groot.data.result import Problem, RowError
-from groot.errors import ConfigError, ModelError, OutputError
+from groot.errors import ConfigError, OutputError
 from groot.evaluation.thresholds import Thresholds, read_thresholds
 from groot.folders import load
 from groot.labeler import Labeler, Prediction
+from groot.rewards import refuse_code
 from groot.saved_guides import holds_guide, saved_choice
 from groot.search.choose import Choice
 from groot.search.marginals import Item
@@ -231,13 +232,8 @@ def _choice(
     if guide is not None and holds_guide(guide.name):
         found, of = saved_choice(guide.name)
         if found is not None and choose in (None, found):
-            code = [name for name in of or () if ":" in name]
-            if found == "mbr" and code and not reward:
-                raise ModelError(
-                    f"the guide's folder names a reward with code of its own, {code[0]!r}, and no"
-                    " code is run because a folder says so.\n  If it is yours, name it again:"
-                    f" --reward {code[0]}; or --choose top."
-                )
+            if found == "mbr" and not reward:
+                refuse_code(of or (), "guide")
             return found, reward or of
     return choose or "top", reward
 

@@ -16,7 +16,7 @@ from groot.rewards.exact import Exact
 from groot.rewards.free_text import TextReward
 from groot.rewards.native import NativeReward
 from groot.rewards.overlap import FBeta
-from groot.rewards.parse import parse_rewards
+from groot.rewards.parse import parse_rewards, refuse_code
 from groot.rewards.token_accuracy import token_accuracy
 
 REWARDS: Registry[NativeReward] = Registry(
@@ -62,4 +62,5 @@ __all__ = [
     "Scores",
     "TextReward",
     "parse_rewards",
+    "refuse_code",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from groot.errors import ConfigError, UnknownNameError
+from groot.errors import ConfigError, ModelError, UnknownNameError
 from groot.rewards.compose import OwnPart, Part, Reward
 from groot.rewards.cost_table import read_cost_table
 from groot.rewards.free_text import BatchPart
@@ -189,6 +189,26 @@ def names_text_reward(spec: str) -> bool:
     from groot.rewards import TEXT_REWARDS
 
     return spec.partition(":")[0] in TEXT_REWARDS
+
+
+def refuse_code(specs: Sequence[str], folder: str) -> None:
+    """Refuse the specs that a folder names where they name code of the user's own.
+
+    Args:
+        folder: whose folder it is: "model".
+
+    Raises:
+        ModelError: if they do.
+
+    >>> refuse_code(["f0.5", "length:4-12"], "model")
+    """
+    for spec in specs:
+        if ":" in spec and not names_text_reward(spec):
+            raise ModelError(
+                f"the {folder}'s folder names a reward with code of its own, {spec!r}, and no code"
+                " is run because a folder says so.\n  If it is yours, name it again: --reward"
+                f" {spec}, or from Python reward=[...]."
+            )
 
 
 def _make_names_differ(parts: Sequence[Part]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,3 +96,42 @@ def vocabulary_log_p(
     norm = torch.cat(sums).view(n, m)
     choices = model.logits(hidden[:, -1], choice_ids).float() - norm[:, -1:]
     return choices, torch.cat(taken).view(n, m) - norm
+
+
+def best_sums(lists: Sequence[Sequence[float]], k: int) -> list[tuple[tuple[int, ...], float]]:
+    """The k best ways to take one number from each descending list, by their sum.
+
+    >>> best_sums([[0.0, -1.0], [0.0, -3.0]], 3)
+    [((0, 0), 0.0), ((1, 0), -1.0), ((0, 1), -3.0)]
+    """
+    if not all(lists):
+        return []
+    first = (0,) * len(lists)
+    heap = [(-sum(numbers[0] for numbers in lists), first)]
+    seen = {first}
+    best: list[tuple[tuple[int, ...], float]] = []
+    while heap and len(best) < k:
+        cost, ranks = heapq.heappop(heap)
+        best.append((ranks, -cost))
+        for place, rank in enumerate(ranks):
+            if rank + 1 < len(lists[place]):
+                following = (*ranks[:place], rank + 1, *ranks[place + 1 :])
+                if following not in seen:
+                    seen.add(following)
+                    change = lists[place][rank] - lists[place][rank + 1]
+                    heapq.heappush(heap, (cost + change, following))
+    return best
+
+
+def united(one: Found, other: Found) -> Found:
+    """The targets that either search found."""
+    log_p = dict(zip(other.paths, other.log_p, strict=True))
+    log_p |= dict(zip(one.paths, one.log_p, strict=True))
+    best = sorted(log_p.items(), key=lambda pair: -pair[1])
+    paths, values = zip(*best, strict=True) if best else ((), ())
+    return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
+
+
+def by_score(one: Found) -> Found:
+    """What a guided search found, with its scores for log-probabilities."""
+    return dataclasses.replace(one, log_p=one.scores or one.log_p)

@@ -8,6 +8,7 @@ bounds every marginal from both sides, whatever the model does with the rest.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,3 +94,25 @@ def joined(parts: Sequence[Marginals]) -> Marginals:
         math.prod(part.covered for part in parts),
         {item: found for part in parts for item, found in part.of.items()},
     )
+
+
+def with_probabilities(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Fill in each span's probability: the share of the candidates' mass whose spans include it.
+
+    Normalised over the candidates given, so it is 1 for a span that all of them have.
+    """
+    if all(candidate.log_p is None for candidate in candidates):
+        return list(candidates)
+    found = marginals(candidates)
+    probabilities = {item: one.probability for item, one in found.of.items()}
+    return [filled_in(candidate, probabilities) for candidate in candidates]
+
+
+def filled_in(candidate: Candidate, probabilities: Mapping[Item, float]) -> Candidate:
+    """The candidate, each of its spans with its probability."""
+    if not candidate.spans or not probabilities:
+        return candidate
+    spans = tuple(
+        dataclasses.replace(span, probability=probabilities.get(span)) for span in candidate.spans
+    )
+    return dataclasses.replace(candidate, output=spans)

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from groot.labeler import Labeler, load, with_probabilities
+from groot.labeler import Labeler, load
 from groot.search.choose import choose_all
+from groot.search.marginals import with_probabilities
 from groot.training.candidate_sets import Case, Generation, generate
 from groot.training.dev import dev_numbers, on_main, search_over_processes
 from groot.training.events import StepDone

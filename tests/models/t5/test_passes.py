@@ -119,6 +119,7 @@ def test_matrices_give_the_same_product_for_few_rows_and_for_many(monkeypatch):
         found = matrix.add_times(residual, rows)
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
         assert found.data_ptr() == residual.data_ptr()
+        assert (matrix._strips is None) == (n == 1)  # one row is read best as it lies
 
 
 @torch.no_grad()

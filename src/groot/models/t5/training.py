@@ -148,7 +148,9 @@ def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
         width = int(lengths[some.start])
         real = is_token[some, :width]
         laid = layout(real.flatten().nonzero()[:, 0], len(real), width, first.n_heads)
-        groups.append(Group(laid, laid, positions[:, :, :width, :width] + _hiding(real, positions)))
+        groups.append(
+            Group(laid, laid, positions[:, :, :width, :width] + _hiding(real, positions.dtype))
+        )
     hidden = _drop(stack, stack.embed_tokens(ids[is_token]))  # [R, d], the longest text first
     for block in stack.block:
         layer = block.layer[0]
@@ -233,7 +235,7 @@ def _groups(
         is_real = is_input[chunk.texts, :width]
         text, inside = is_real.nonzero(as_tuple=True)
         asked = layout(text * width + inside, n, width, heads)
-        to_texts.append(Group(asking, asked, _hiding(is_real, attention.q.weight)))
+        to_texts.append(Group(asking, asked, _hiding(is_real, dtype)))
         orders.append(begins[chunk.texts][text] + inside)
     return in_trees, to_texts, torch.cat(orders)
 
@@ -260,10 +262,10 @@ def _tree_bias(attention: Any, chunk: Chunk, dtype: torch.dtype) -> Tensor:
     return bias.view(n_trees, len(heads), pairs.width, chunk.width)
 
 
-def _hiding(is_token: Tensor, like: Tensor) -> Tensor:
+def _hiding(is_token: Tensor, dtype: torch.dtype) -> Tensor:
     """[B, 1, 1, S] to add to scores: 0 for real tokens, the lowest number for padding."""
-    shown = torch.zeros(is_token.shape, dtype=like.dtype, device=is_token.device)
-    return shown.masked_fill_(~is_token, torch.finfo(like.dtype).min)[:, None, None, :]
+    shown = torch.zeros(is_token.shape, dtype=dtype, device=is_token.device)
+    return shown.masked_fill_(~is_token, torch.finfo(dtype).min)[:, None, None, :]
 
 
 def _attend(
