@@ -98,9 +98,9 @@ def main() -> None:
             f"Search of {given.texts} texts of {given.data}, one by one, random weights, one"
             " thread: milliseconds a text with a step per word and plain products, and how many"
             f" times as fast the other ways are, medians over {given.rounds} rounds in"
-            " alternation. All find the same lists. At k = 1 all ways guess and check greedily, so that only"
-            " strips differ. groot guesses beams where weights are many (not on the embedded"
-            " shape), and has strips of large matrices only.",
+            " alternation. All find the same lists. At k = 1 all ways guess and"
+            " check greedily, so that only strips differ. groot guesses beams where weights are"
+            " many (not on the embedded shape), and has strips of large matrices only.",
             table(["shape", "k", "steps, ms", *list(WAYS)[:-1]], rows),
         ]
     )
