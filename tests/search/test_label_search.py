@@ -71,7 +71,10 @@ class TableDecoding:
         return torch.stack(seen, dim=1)[:, slice(None) if at is None else at]
 
     def reorder(self, index, texts=None):
-        self.prefixes = [self.prefixes[i] for i in index.tolist()]
+        if isinstance(index, slice):
+            self.prefixes = self.prefixes[index]
+        else:
+            self.prefixes = [self.prefixes[i] for i in index.tolist()]
 
     def rewind(self, length):
         self.prefixes = [prefix[: self.start + length] for prefix in self.prefixes]

@@ -282,7 +282,7 @@ class Decoding:
         cache.crop(kept - self.done)  # a negative number is what to take away
         self.done = kept
 
-    def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
+    def reorder(self, index: Tensor | slice, texts: Tensor | slice | None = None) -> None:
         """Keep the targets `index` [N'], in that order, repeats allowed.
 
         Args:
@@ -302,7 +302,7 @@ class Decoding:
             self.states = self.states[index]
 
 
-def select(cache: Any, index: Tensor) -> DynamicCache:
+def select(cache: Any, index: Tensor | slice) -> DynamicCache:
     """A new cache with the rows `index` of another, which stays as it is."""
     return DynamicCache([(layer.keys[index], layer.values[index]) for layer in cache.layers])
 

@@ -93,9 +93,11 @@ def slot_search(
         if still == 0 and not is_global:
             break
         left = texts if is_global else still
-        if beams > 1 or keep > 1 or left < texts:
+        if beams > 1 or keep > 1:
             index = rows[:left, None] * beams + parents[:left]
             decoding.reorder(index.view(-1), slice(None) if left == texts else slice(left))
+        elif left < texts:
+            decoding.reorder(slice(left), slice(left))
         if tables.open_behind is None:
             states = tables.next_states[states.gather(1, parents), columns]
             allowed = tables.blocked[states]

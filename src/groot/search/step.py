@@ -21,7 +21,7 @@ class Decoding(Protocol):
             at: the only ones of the m that are wanted.
         """
 
-    def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
+    def reorder(self, index: Tensor | slice, texts: Tensor | slice | None = None) -> None:
         """Keep the targets `index` [N'], in that order, repeats allowed.
 
         Args:

@@ -35,7 +35,7 @@ def own(model, tokens: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("at_a_time", [384, 12])
-@pytest.mark.parametrize("lengths", [[7, 3, 4], [7, 7, 6], [5, 5]])
+@pytest.mark.parametrize("lengths", [[7, 3, 4], [7, 7, 6], [5, 5], [16, 16], [17, 15, 33, 1]])
 @torch.no_grad()
 def test_encoder_equals_the_models_own(model, is_light, lengths, at_a_time, monkeypatch):
     """Much padding, little padding, none; all texts at once, and some at a time."""
@@ -74,6 +74,25 @@ def test_steps_moved_and_cut_equal_one_plain_pass(model, is_light, has_lexicon):
     whole = torch.cat([first[texts], more[kept], last], dim=1)
     after = torch.cat([whole, whole[:, :1]], dim=1)  # one more, to be predicted
     torch.testing.assert_close(hidden, own(model, after, texts)[:, -1:], atol=5e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_rows_that_leave_at_the_end_and_rows_that_move_keep_what_they_saw(model, is_light):
+    """Rows leave by a slice, which moves nothing; then all move, twice, into room left over."""
+    rows, first = torch.arange(3), torch.tensor([[20], [21], [22]])
+    decoding, _ = model.begin(model.encode(ROWS), rows, first)
+    decoding.reorder(slice(2), slice(2))
+    decoding.advance(torch.tensor([[23, 24], [24, 3]]))
+    decoding.reorder(torch.tensor([0, 0, 1, 1]), slice(None))
+    decoding.advance(torch.tensor([[20], [21], [22], [23]]))
+    decoding.reorder(torch.tensor([1, 0, 3, 2]), slice(None))
+    decoding.advance(torch.tensor([[3], [3], [20], [20]]))
+    decoding.reorder(torch.tensor([0, 2]))
+    hidden = decoding.advance(torch.tensor([[22, 21], [23, 21]]), at=slice(-1, None))
+    whole = torch.tensor([[20, 23, 24, 21, 3, 22, 21, 3], [21, 24, 3, 23, 20, 23, 21, 3]])
+    torch.testing.assert_close(
+        hidden, own(model, whole, torch.tensor([0, 1]))[:, -1:], atol=5e-5, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("has_lexicon", [False, True])

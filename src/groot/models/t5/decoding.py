@@ -9,11 +9,13 @@ may come are known and few, the first layer is a table, see `lexicon`.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from groot.models.t5.encoding import unpacked
+from groot.models.t5.encoding import TOKENS_AT_A_TIME, rows_at, softmax
 from groot.models.t5.lexicon import words_of
 from groot.models.t5.weights import Block, T5Weights
 
@@ -51,28 +53,45 @@ class T5Decoding:
         self.done = 0
         self.n_rows = len(rows)
         self.cross_mask: Tensor | None = None
-        real: Tensor | None = None  # where an input has tokens; padding needs no keys and values
-        flat = states.flatten(0, 1)
         if not bool(mask.all()):
             bias = torch.where(mask, 0.0, torch.finfo(states.dtype).min).to(states.dtype)
             self.cross_mask = bias[:, None, None, :]
-            real = mask.flatten().nonzero()[:, 0]
-            flat = flat[real]
-        self.cross: list[tuple[Tensor, Tensor]] = []
-        for block in weights.blocks:
-            keys, values = (
-                weights.split(unpacked(part, real, mask.numel()), len(states))
-                for part in block.cross_memory(flat)
-            )
-            # [B, heads, size, S] and [B, heads, S, size]: as the products of each step want them
-            self.cross.append((keys.transpose(2, 3).contiguous(), values.contiguous()))
+        self.cross = self._cross_memory(states, mask)
         self.words = None if lexicon is None else words_of(weights, lexicon, start_id)
         self.seen: Tensor | None = None  # [N, T, heads] spots of the tokens so far, see `Words`
-        self.past: list[Tensor | None] = [None] * len(weights.blocks)
+        self.past: list[Tensor | None] = [None] * len(weights.blocks)  # [T, N, 2 * heads * size]
+        self._spare: Tensor | None = None
         self._texts = len(states)
         self._per_text = 1
         if not is_identity(rows, self._texts):
             self._group(rows)
+
+    def _cross_memory(self, states: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Keys [B, heads, size, S] and values [B, heads, S, size] of each layer.
+
+        So the products of each step want them. Padding gets those of a real token, for the mask to
+        hide. A few texts at a time, as in the encoder.
+        """
+        n, length = mask.shape
+        heads, size = self.weights.heads, self.weights.size
+        cross = [
+            (states.new_empty((n, heads, size, length)), states.new_empty((n, heads, length, size)))
+            for _ in self.weights.blocks
+        ]
+        some = max(1, TOKENS_AT_A_TIME // length) if states.device.type == "cpu" else n
+        for texts in (slice(first, first + some) for first in range(0, n, some)):
+            flat, there = states[texts].flatten(0, 1), None
+            if self.cross_mask is not None:
+                flat, there = states[texts][mask[texts]], rows_at(mask[texts])
+            for block, (all_keys, all_values) in zip(self.weights.blocks, cross, strict=True):
+                keys, values = (
+                    part if there is None else part.index_select(0, there)
+                    for part in block.cross_memory(flat)
+                )
+                shape = (-1, length, heads, size)
+                all_keys[texts] = keys.reshape(shape).permute(0, 2, 3, 1)
+                all_values[texts] = values.reshape(shape).transpose(1, 2)
+        return cross
 
     def _group(self, rows: Tensor) -> None:
         """Keep the cross-attention of texts that still have rows; note how many rows each has."""
@@ -203,31 +222,47 @@ class T5Decoding:
         scores = torch.matmul(folded, keys)  # [B, heads, beams * m, S]
         if self.cross_mask is not None:
             scores += self.cross_mask
-        mixed = torch.matmul(scores.softmax(-1), values)
+        mixed = torch.matmul(softmax(scores), values)
         return block.cross_out(hidden, weights.join(mixed))
 
-    def reorder(self, index: Tensor, texts: Tensor | slice | None = None) -> None:
+    def reorder(self, index: Tensor | slice, texts: Tensor | slice | None = None) -> None:
         """Keep the targets `index` [N'], in that order, repeats allowed.
 
         Args:
             texts: which texts are kept, where that is known: all have the same number of rows
                 before, and the same number of rows after, in `index`, in this order.
         """
-        self.n_rows = len(index)
-        for layer, old in enumerate(self.past):
-            if old is not None:
-                moved = old.new_empty((len(old), self.n_rows, old.shape[2]))
-                torch.index_select(old[: self.done], 1, index, out=moved[: self.done])
-                self.past[layer] = moved
+        if isinstance(index, slice):  # nothing moves
+            self.n_rows = len(range(self.n_rows)[index])
+            self.past = [None if old is None else old[:, index] for old in self.past]
+        else:
+            self.n_rows = len(index)
+            for layer, old in enumerate(self.past):
+                if old is not None:
+                    moved = self._room(old)
+                    torch.index_select(old[: self.done], 1, index, out=moved[: self.done])
+                    self.past[layer], self._spare = moved, old
         if self.seen is not None:
             self.seen = self.seen[index]
         if texts is None:
-            owners = torch.arange(self._texts, device=index.device)
+            owners = torch.arange(self._texts, device=self.cross[0][0].device)
             self._group(owners.repeat_interleave(self._per_text)[index])
             return
         if texts != slice(None):
             self._keep(texts)
         self._per_text = self.n_rows // self._texts
+
+    def _room(self, old: Tensor) -> Tensor:
+        """[T, N, d] to move a layer to, from [T, N', d]: what another has left, if that is enough.
+
+        Fresh memory costs more than the copy does.
+        """
+        shape = (len(old), self.n_rows, old.shape[2])
+        size = math.prod(shape)
+        spare, self._spare = self._spare, None
+        if spare is None or not spare.is_contiguous() or spare.numel() < size:
+            spare = old.new_empty(size)
+        return spare.view(-1)[:size].view(shape)
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens of each target, the start token not counted."""

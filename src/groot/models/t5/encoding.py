@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from groot.models.t5.weights import T5Weights
 
 TOKENS_AT_A_TIME = 384  # by measurement: half as many and twice as many cost more
+VECTOR = 16  # numbers in the widest register of a processor
 PACKED = 0.9  # share of real tokens below which linear maps run over those alone
 
 
@@ -26,18 +27,25 @@ def t5_encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> Tensor:
         ids: padded on the right.
         mask: [B, S] bool, True for real tokens. What stands at the others is of no consequence.
     """
-    if ids.numel() <= TOKENS_AT_A_TIME or ids.device.type != "cpu":
-        return _encode(weights, ids, mask)
-    lengths, order = mask.sum(1).sort(descending=True)
-    states: Tensor | None = None
-    for some in _chunks(lengths.tolist()):
-        rows, longest = order[some], int(lengths[some.start])
-        part = _encode(weights, ids[rows, :longest], mask[rows, :longest])
+    n, length = ids.shape
+    lengths = mask.sum(1)
+    order, parts = torch.arange(n, device=ids.device), [slice(0, n)]
+    if ids.numel() > TOKENS_AT_A_TIME and ids.device.type == "cpu":
+        lengths, order = lengths.sort(descending=True)
+        parts = list(_chunks(lengths.tolist()))
+    states: Tensor | None = None  # [B * S, d]
+    for some in parts:
+        rows, longest = order[some], int(lengths[some].max())
+        inside = mask[rows, :longest]
+        hidden, is_row = _encode(weights, ids[rows, :longest], inside)
         if states is None:
-            states = part.new_zeros((*ids.shape, part.shape[2]))
-        states[rows, :longest] = part
+            if len(hidden) == ids.numel():
+                return hidden.view(n, length, -1)
+            states = hidden.new_zeros((ids.numel(), hidden.shape[1]))
+        places = rows[:, None] * length + torch.arange(longest, device=ids.device)
+        states.index_copy_(0, places[is_row], hidden)
     assert states is not None
-    return states
+    return states.view(n, length, -1)
 
 
 def _chunks(lengths: Sequence[int]) -> Iterator[slice]:
@@ -53,31 +61,64 @@ def _chunks(lengths: Sequence[int]) -> Iterator[slice]:
         start = stop
 
 
-def _encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> Tensor:
+def _encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Encoder output [R, d] of rows, and [B, S] bool at which places they lie."""
     n, length = ids.shape
-    bias = weights.position_bias(length)[None, :, :length, :length]
-    flat, real = ids.flatten(), None
+    width = whole_vectors(length, ids.device)  # of the keys and values that attention reads
+    bias = weights.position_bias(width)[None, :, :length, :width]
     n_real = int(mask.sum())
-    if n_real < ids.numel():
-        bias = bias.masked_fill(~mask[:, None, None, :], torch.finfo(bias.dtype).min)
-        if n_real < PACKED * ids.numel():  # only attention sees the padding
-            real = mask.flatten().nonzero()[:, 0]
-            flat = flat[real]
-    hidden = weights.embed(flat)  # [R, d], R = B * S or the real tokens
+    is_packed = n_real < PACKED * ids.numel()  # only attention sees the padding
+    is_row = mask if is_packed else torch.ones_like(mask)
+    if n_real < n * width:
+        hidden_keys = ~pad(mask, (0, width - length))
+        bias = bias.masked_fill(hidden_keys[:, None, None, :], torch.finfo(bias.dtype).min)
+    asked = rows_at(pad(is_row, (0, width - length)))
+    asking = asked.view(n, width)[:, :length].flatten()
+    flat = ids[is_row]
+    hidden = weights.embed(flat)  # [R, d]
+    places: list[Tensor | None]
     for index, block in enumerate(weights.blocks):
-        entering = weights.first_in(flat) if index == 0 else block.self_in(hidden)
+        if index == 0:
+            entering, tokens = weights.first_in(flat)
+            places = [tokens[rows] for rows in (asking, asked, asked)]
+        else:
+            entering = block.self_in(hidden)
+            places = [asking if is_packed else None, asked, asked]
         queries, keys, values = (
-            weights.split(unpacked(part, real, ids.numel()), n) for part in entering
+            weights.split(part if rows is None else part.index_select(0, rows), n)
+            for part, rows in zip(entering, places, strict=True)
         )
         mixed = scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
         joined = weights.join(mixed)
-        hidden = block.self_out(hidden, joined if real is None else joined[real])
+        hidden = block.self_out(hidden, joined[mask.flatten()] if is_packed else joined)
         hidden = block.feed_forward(hidden)
-    return unpacked(weights.final_norm(hidden), real, ids.numel()).view(n, length, -1)
+    return weights.final_norm(hidden), is_row
 
 
-def unpacked(packed: Tensor, real: Tensor | None, size: int) -> Tensor:
-    """Rows [R, d] of real tokens, at their places `real` [R] among `size`; zeros elsewhere."""
-    if real is None:
-        return packed
-    return packed.new_zeros((size, packed.shape[1])).index_copy_(0, real, packed)
+def rows_at(is_row: Tensor) -> Tensor:
+    """[B * S] the row that lies at each place; elsewhere any, for attention to leave out.
+
+    Args:
+        is_row: [B, S] bool, at which places rows lie, one after the other.
+
+    >>> rows_at(torch.tensor([[True, False], [True, True]])).tolist()
+    [0, 0, 1, 2]
+    """
+    return (is_row.flatten().cumsum(0) - 1).clamp_(min=0)
+
+
+def whole_vectors(length: int, device: torch.device) -> int:
+    """How many keys attention reads: on a processor a multiple of what it computes at once.
+
+    The rest of a row of scores is computed number by number: 15 keys take four times as long as 16.
+    """
+    return -(-length // VECTOR) * VECTOR if device.type == "cpu" else length
+
+
+def softmax(scores: Tensor) -> Tensor:
+    """Over the last dimension [..., T]; a row shorter than a vector is filled up to one."""
+    length = scores.shape[-1]
+    if length >= VECTOR or scores.device.type != "cpu":
+        return scores.softmax(-1)
+    filled = pad(scores, (0, VECTOR - length), value=torch.finfo(scores.dtype).min)
+    return filled.softmax(-1)[..., :length]

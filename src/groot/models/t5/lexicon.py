@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from groot.models.t5.encoding import softmax
 from groot.models.t5.weights import T5Weights
 
 MAX_LEXICON = 512  # tokens up to which a table of all pairs is small
@@ -55,13 +56,14 @@ class Words:
         """
         n, m = places.shape
         keys = seen.transpose(1, 2)[:, None].expand(-1, m, -1, -1)  # [N, m, heads, T]
-        scores = self.scores[(places * self.stride)[:, :, None, None] + keys]
-        weights = (scores + bias.transpose(1, 2)).softmax(-1)
+        pairs = (places * self.stride)[:, :, None, None] + keys
+        scores = self.scores.index_select(0, pairs.flatten()).view(pairs.shape)
+        weights = softmax(scores + bias.transpose(1, 2))
         length = keys.shape[3]
         mixed = embedding_bag(
             keys.reshape(-1, length),
             self.values,
-            per_sample_weights=weights.view(-1, length),
+            per_sample_weights=weights.reshape(-1, length),
             mode="sum",
         )
         return self.block.self_out(self.embedded[places.flatten()], mixed.view(n * m, -1))

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu
+from torch.nn.functional import gelu
 
 LIGHT = 32_000_000  # weights of a stack up to which they are copied into ready products
 TABLE = 4_000_000  # numbers up to which the first layer's products are kept for each token
@@ -211,22 +211,29 @@ class T5Weights:
         self.final_norm = Norm(stack.final_layer_norm)
         self._attention = first
         self._bias: Tensor | None = None
-        self._first: Tensor | None = None
+        self._first: Sequence[Tensor] | None = None
 
-    def first_in(self, ids: Tensor) -> Sequence[Tensor]:
-        """Queries, keys and values [N, heads * size] of the first layer, for tokens [N].
+    def first_in(self, ids: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        """Queries, keys and values [U, heads * size] of the first layer, once for each token.
 
         They depend on the token alone, as T5 adds positions to scores only: where the vocabulary is
-        small, they are looked up.
+        small, they are kept for all of it.
+
+        Args:
+            ids: [N] tokens.
+
+        Returns:
+            the three, and [N] which row is each token's.
         """
         entry = self.blocks[0].self_in
         width = 3 * self.heads * self.size
         if entry.matrix is None or self.embed.num_embeddings * width > TABLE:
-            return entry(self.embed(ids))
+            distinct, rows = ids.unique(return_inverse=True)
+            return entry(self.embed(distinct)), rows
         if self._first is None:
             with torch.inference_mode(False), torch.no_grad():  # outlives the mode
-                self._first = torch.cat(list(entry(self.embed.weight)), dim=-1)
-        return embedding(ids, self._first).split(width // 3, dim=-1)
+                self._first = list(entry(self.embed.weight))
+        return self._first, ids
 
     def split(self, hidden: Tensor, n: int) -> Tensor:
         """[N * T, heads * size] to [N, heads, T, size]."""
