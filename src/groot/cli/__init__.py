@@ -20,6 +20,7 @@ from groot.cli.diagnose import diagnose
 from groot.cli.doctor import doctor
 from groot.cli.evaluate import evaluate
 from groot.cli.export import export
+from groot.cli.heap import keep_freed_memory
 from groot.cli.predict import predict
 from groot.cli.report import report
 from groot.cli.reward_model import reward_model
@@ -86,6 +87,7 @@ def main() -> None:
     # Nothing is fetched, reported or animated behind the user's back by the libraries below.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character
             stream.reconfigure(errors="backslashreplace")
