@@ -46,21 +46,31 @@ def draw_dropped(count: int, share: float) -> Tensor:
     return torch.randint(max(count, 1), (int(torch.poisson(torch.tensor(expected))),))
 
 
+def draw(hidden: Tensor, share: float) -> Tensor:
+    """Which elements of a tensor are dropped: their places, or a mask where that is cheaper."""
+    if hidden.device.type != "cpu" or share > FEW:
+        return torch.rand(hidden.shape, device=hidden.device) < share
+    return draw_dropped(hidden.numel(), share)
+
+
+def without(hidden: Tensor, dropped: Tensor, share: float) -> Tensor:
+    """A tensor scaled, without the elements that `draw` named; its gradient is made so, too."""
+    kept = torch.mul(hidden, 1 / (1 - share)).contiguous()
+    if dropped.dtype == torch.bool:
+        return kept.masked_fill_(dropped, 0.0)
+    kept.view(-1).index_fill_(0, dropped, 0.0)
+    return kept
+
+
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, hidden: Tensor, share: float) -> Tensor:
-        dropped = draw_dropped(hidden.numel(), share)
+        dropped = draw(hidden, share)
         context.save_for_backward(dropped)
         context.share = share
-        return _without(hidden, dropped, share)
+        return without(hidden, dropped, share)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (dropped,) = context.saved_tensors
-        return _without(gradients[0], dropped, context.share), None
-
-
-def _without(hidden: Tensor, dropped: Tensor, share: float) -> Tensor:
-    kept = torch.mul(hidden, 1 / (1 - share)).contiguous()
-    kept.view(-1).index_fill_(0, dropped, 0.0)
-    return kept
+        return without(gradients[0], dropped, context.share), None

@@ -9,7 +9,6 @@ dropout masks cost less. Log-probabilities and gradients are the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch.nn.functional import linear
 
 from groot.models.dropout import draw_dropped, dropout
 from groot.models.prefix_forest import Chunk, PrefixForest
+from groot.models.t5.attention import Group, attend, layout
 
 BLOCKS = {"T5Block", "MT5Block"}
 ALIKE = 0.7  # a text at least so long, beside the longest, goes through attention with it
@@ -44,88 +44,6 @@ def is_possible(core: Any) -> bool:
             for block in blocks
         )
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How rows [R, heads * size] lie in a padded [n, heads, width, size].
-
-    Args:
-        shape: n, heads, width.
-        there: [n * heads * width] which of the R * heads pieces lies there; any in padding.
-        back: [R * heads] where each piece lies.
-    """
-
-    shape: tuple[int, int, int]
-    there: Tensor
-    back: Tensor
-
-    @property
-    def rows(self) -> int:
-        """R."""
-        return len(self.back) // self.shape[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What goes through attention together.
-
-    Args:
-        asking: of the queries. asked: of keys and values.
-        bias: added to the scores [n, heads, width of asking, width of asked].
-    """
-
-    asking: Layout
-    asked: Layout
-    bias: Tensor
-
-
-def layout(place: Tensor, n: int, width: int, heads: int) -> Layout:
-    """Of rows that lie at `place` [R] in [n, width].
-
-    >>> laid = layout(torch.tensor([0, 1, 3]), 2, 3, 1)
-    >>> laid.there.tolist(), laid.back.tolist()
-    ([0, 1, 0, 2, 0, 0], [0, 1, 3])
-    """
-    head = torch.arange(heads, device=place.device)
-    there = place.new_zeros(n * width)
-    there[place] = torch.arange(len(place), device=place.device)
-    there = there.view(n, 1, width) * heads + head[:, None]
-    text, inside = place // width, place % width
-    back = (text[:, None] * heads + head) * width + inside[:, None]
-    return Layout((n, heads, width), there.flatten(), back.flatten())
-
-
-class _LaidOut(torch.autograd.Function):
-    """Rows as [n, heads, width, size]; in padding stands what attention hides, not zeros."""
-
-    @staticmethod
-    def forward(context: Any, rows: Tensor, laid: Layout) -> Tensor:
-        context.laid = laid
-        pieces = rows.reshape(len(laid.back), -1)
-        return pieces.index_select(0, laid.there).view(*laid.shape, -1)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        laid = context.laid
-        pieces = gradients[0].flatten(0, 2).index_select(0, laid.back)
-        return pieces.view(laid.rows, -1), None
-
-
-class _Collected(torch.autograd.Function):
-    """[n, heads, width, size] as rows, padding left out."""
-
-    @staticmethod
-    def forward(context: Any, laid_out: Tensor, laid: Layout) -> Tensor:
-        context.laid = laid
-        return laid_out.flatten(0, 2).index_select(0, laid.back).view(laid.rows, -1)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        laid = context.laid
-        pieces = gradients[0].reshape(len(laid.back), -1)
-        laid_out = pieces.new_zeros((len(laid.there), pieces.shape[1]))
-        return laid_out.index_copy_(0, laid.back, pieces).view(*laid.shape, -1), None
 
 
 def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
@@ -156,8 +74,7 @@ def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
         layer = block.layer[0]
         attention, normed = layer.SelfAttention, _norm(layer.layer_norm, hidden)
         keys, values = attention.k(normed), attention.v(normed)
-        mixed = _attend(attention, attention.q(normed), keys, values, groups)
-        hidden = hidden + _drop(layer, attention.o(mixed))
+        hidden = hidden + _drop(layer, _attend(attention, normed, keys, values, groups))
         hidden = _feed_forward(block.layer[-1], hidden)
     hidden = _drop(stack, _norm(stack.final_layer_norm, hidden))
     return hidden.index_select(0, order.repeat_interleave(lengths).argsort(stable=True))
@@ -207,14 +124,12 @@ def tree_states(
         keys, values = attention.k(normed), attention.v(normed)
         if is_last:  # from here on only the nodes that are asked for matter
             hidden, normed = hidden[forest.asked], normed[forest.asked]
-        mixed = _attend(attention, attention.q(normed), keys, values, in_trees)
-        hidden = hidden + _drop(layer, attention.o(mixed))
+        hidden = hidden + _drop(layer, _attend(attention, normed, keys, values, in_trees))
 
         layer = block.layer[1]
         attention, normed = layer.EncDecAttention, _norm(layer.layer_norm, hidden)
         keys, values = attention.k(said), attention.v(said)
-        mixed = _attend(attention, attention.q(normed), keys, values, to_texts)
-        hidden = hidden + _drop(layer, attention.o(mixed))
+        hidden = hidden + _drop(layer, _attend(attention, normed, keys, values, to_texts))
         hidden = _feed_forward(block.layer[2], hidden)
     return _drop(stack, _norm(stack.final_layer_norm, hidden))
 
@@ -269,26 +184,13 @@ def _hiding(is_token: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _attend(
-    attention: Any, queries: Tensor, keys: Tensor, values: Tensor, groups: list[Group]
+    attention: Any, normed: Tensor, keys: Tensor, values: Tensor, groups: list[Group]
 ) -> Tensor:
-    """Mixed values [R, heads * size] of queries [R, heads * size]; T5 does not scale its scores.
-
-    The rows of all three stand group by group.
-    """
-    of_asking, of_asked = (
-        [getattr(one, name).rows for one in groups] for name in ("asking", "asked")
-    )
-    by_group = zip(
-        queries.split(of_asking), keys.split(of_asked), values.split(of_asked), groups, strict=True
-    )
-    mixed = []
-    for some_queries, some_keys, some_values, group in by_group:
-        asking = _LaidOut.apply(some_queries, group.asking)
-        asked, said = (_LaidOut.apply(part, group.asked) for part in (some_keys, some_values))
-        weights = (asking @ asked.transpose(2, 3) + group.bias).softmax(-1)
-        weights = dropout(weights, attention.dropout, is_training=attention.training)
-        mixed.append(_Collected.apply(weights @ said, group.asking))
-    return torch.cat(mixed)
+    """What attention adds to states [R, d], given those normed, and keys and values of others."""
+    share = attention.dropout if attention.training else 0.0
+    mixed = attend(attention.q(normed), keys, values, groups, share=share)
+    added: Tensor = attention.o(mixed)
+    return added
 
 
 def _feed_forward(layer: Any, hidden: Tensor) -> Tensor:
