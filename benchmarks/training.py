@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    treat_memory_as_commands_do()
     if given.worker is not None:
         given.worker.write_text(json.dumps(round_of(given)), encoding="utf-8")
         return
@@ -93,6 +94,15 @@ def main() -> None:
         write_section(given.page, "training", text, title="Benchmarks")
     if given.json is not None:
         write_json(given.json, {"machine": facts, "steps": steps, "rounds": rounds})
+
+
+def treat_memory_as_commands_do() -> None:
+    """Keep freed memory, where the commands of the measured tree do."""
+    try:
+        from groot.cli.heap import keep_freed_memory
+    except ImportError:  # an older tree
+        return
+    keep_freed_memory()
 
 
 def start(given: argparse.Namespace) -> tuple[Labeler, list[Item], Variation, list[Example]]:
