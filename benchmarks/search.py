@@ -408,9 +408,10 @@ NOTES = """\
 All on one thread, in one process, in alternation: every round runs all contenders, each round
 starting with another one. Times are processor time of the process, so that they hold on a machine
 that does other things too. Whoever frees memory, the process keeps it, as groot's commands do, so
-that nobody pays for it page by page after somebody else. The weights of the t5-small (vocabulary
-32,128) and mt5-small (250,112) shapes are random, as are those of the embedded default where no
-trained model is named; their tokenizer is that of the embedded default.
+that nobody pays for it page by page after somebody else. generate gains most by that: --give-back
+leaves it to the C library, as scripts do. The weights of the t5-small (vocabulary 32,128) and
+mt5-small (250,112) shapes are random, as are those of the embedded default where no trained model
+is named; their tokenizer is that of the embedded default.
 
 - *groot*: `label_search` at width k, normalised over the allowed tokens, without a second, wider
   search. What proofs cost on top is in its own table.
@@ -517,10 +518,11 @@ def format_table(report: Mapping[str, Any]) -> str:
 
 # ---------------------------------------------------------------- the command
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """All libraries on one thread, freed memory kept, no chatter."""
+def one_thread(*, keeps_memory: bool = True) -> Iterator[None]:
+    """All libraries on one thread, freed memory kept if asked for, no chatter."""
     torch.set_num_threads(1)
-    keep_freed_memory()
+    if keeps_memory:
+        keep_freed_memory()
     transformers.logging.set_verbosity_error()
     logging.getLogger("groot").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -575,6 +577,7 @@ def arguments() -> argparse.Namespace:
     effort.add_argument("--quick", dest="effort", action="store_const", const="quick")
     effort.add_argument("--full", dest="effort", action="store_const", const="full")
     parser.add_argument("--speed-only", action="store_true", help="leave the other tables out")
+    parser.add_argument("--give-back", action="store_true", help="do not keep freed memory")
     parser.add_argument("--json", type=Path, default=Path("runs/bench/search.json"))
     parser.add_argument("--page", type=Path, help="a Markdown page to write the tables into")
     return parser.parse_args()
@@ -585,7 +588,7 @@ def main() -> None:
     given = arguments()
     has_peer = importlib.util.find_spec("ctranslate2") is not None
     begun = time.monotonic()
-    with one_thread(), tempfile.TemporaryDirectory() as room:
+    with one_thread(keeps_memory=not given.give_back), tempfile.TemporaryDirectory() as room:
         rates = measure_rates()
         report: dict[str, Any] = {
             "machine": machine(peers=["ctranslate2"]),

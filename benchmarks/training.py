@@ -481,7 +481,8 @@ def page(
         f"A round of contrast with the default settings over the first {rounds['texts']} training"
         f" texts and {rounds['dev texts']} dev texts of {given.data}, from one fitted model: all of"
         f" its stages, processor seconds, medians of {rounds['rounds']} runs, each in a process of"
-        " its own, in turns. The checkpoint counts by the share of the texts.\n"
+        " its own, in turns, which keeps freed memory if the tree's commands do. The checkpoint"
+        " counts by the share of the texts.\n"
     )
     names = list(totals)
     rows = [[STAGES[stage], *(f"{seconds[name][stage]:.2f}" for name in names)] for stage in STAGES]
