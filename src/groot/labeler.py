@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 
@@ -17,7 +16,13 @@ from groot.labels import FORMATS, LabelFormat, SentinelTags
 from groot.labels.windows import Window, merge, windows
 from groot.labels.words import split_words
 from groot.models.codec import Codec, LabelStyle, symbols_to_add
-from groot.models.loading import load_model, read_json, save_model
+from groot.models.labeler_settings import (
+    SETTINGS_FILE,
+    LabelerSettings,
+    labeler_folder,
+    read_settings,
+)
+from groot.models.loading import load_model, save_model
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
 from groot.rewards import Reward, parse_rewards, refuse_code
@@ -29,8 +34,6 @@ from groot.search.marginals import Item, Marginals, filled_in, joined, marginals
 from groot.search.steered_search import steered_search
 from groot.types import Candidate, Example, Gold, Span
 
-SETTINGS_FILE = "groot.json"
-VERSION = 1
 _Searched = tuple[list[Window], list[Found]]  # the windows of a text, and what was found in each
 
 
@@ -457,18 +460,15 @@ class Labeler:
         """Write the model as an ordinary transformers folder, with `groot.json` beside it."""
         folder = Path(folder)
         save_model(self.model, folder)
-        settings = {
-            "version": VERSION,
-            "format": self.form.name,
-            "labels": list(self.form.labels),
-            "label_style": self.codec.label_style,
-            "window_words": self.window_words,
-            "window_overlap": self.window_overlap,
-            "reward": list(self.reward_specs),
-            "offset_unit": "codepoint",
-        }
-        text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
-        (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        settings = LabelerSettings(
+            format=self.form.name,
+            labels=tuple(self.form.labels),
+            label_style=self.codec.label_style,
+            window_words=self.window_words,
+            window_overlap=self.window_overlap,
+            reward=self.reward_specs,
+        )
+        settings.save(folder)
         (folder / CALIBRATION_FILE).unlink(missing_ok=True)  # of the model that was there before
         if self.calibration is not None:
             self.calibration.save(folder)
@@ -481,18 +481,10 @@ def load(folder: str | Path) -> Labeler:
         ModelError: if there is none, or it is unsafe or damaged.
     """
     folder = labeler_folder(folder)
-    settings = read_json(folder / SETTINGS_FILE)
-    if settings.get("format") == "text":
-        raise ModelError(f"{folder}: holds a generator of free text, not a labeler.")
-    wrong = _wrong_settings(settings)
-    if wrong or settings.get("version") != VERSION:
-        raise ModelError(
-            f"{folder / SETTINGS_FILE}: version {settings.get('version')!r}, missing or wrong:"
-            f" {', '.join(wrong) or 'nothing'}. This groot reads version {VERSION}."
-        )
-    model, form = load_model(folder), FORMATS[settings["format"]](settings["labels"])
-    style, window_words = settings["label_style"], settings["window_words"]
-    lacking = symbols_to_add(form, model.tokenizer, label_style=style, max_words=window_words)
+    settings = read_settings(folder)
+    model, form = load_model(folder), FORMATS[settings.format](settings.labels)
+    style, max_words = settings.label_style, settings.window_words
+    lacking = symbols_to_add(form, model.tokenizer, label_style=style, max_words=max_words)
     rows = model.model.get_input_embeddings().weight.shape[0]
     if lacking or len(model.tokenizer) > rows:
         what = ", ".join(lacking[:3]) or f"embeddings for {len(model.tokenizer) - rows} tokens"
@@ -503,51 +495,12 @@ def load(folder: str | Path) -> Labeler:
         model,
         form,
         label_style=style,
-        window_words=window_words,
-        window_overlap=settings["window_overlap"],
-        reward_specs=settings["reward"],
+        window_words=max_words,
+        window_overlap=settings.window_overlap,
+        reward_specs=settings.reward,
         is_trusted=False,
         calibration=read_calibration(folder),
     )
-
-
-def labeler_folder(folder: str | Path) -> Path:
-    """The folder itself, or that of the model of a run.
-
-    Raises:
-        ModelError: if there is no labeler in either.
-    """
-    folder = Path(folder)
-    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
-        folder = folder / "model"
-    if not (folder / SETTINGS_FILE).is_file():
-        raise ModelError(
-            f"{folder}: no labeler here ({SETTINGS_FILE} is missing). Give the folder of a finished"
-            " run, or its model/ folder."
-        )
-    return folder
-
-
-def _wrong_settings(settings: Mapping[str, Any]) -> list[str]:
-    """The names of the settings in a groot.json that are missing or cannot be."""
-
-    def number(value: Any) -> int:
-        return value if isinstance(value, int) and not isinstance(value, bool) else -1
-
-    def are_names(value: Any) -> bool:
-        return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
-
-    of = settings.get
-    labels, words, overlap = of("labels"), number(of("window_words")), number(of("window_overlap"))
-    is_good = {
-        "format": of("format") in list(FORMATS),
-        "labels": are_names(labels) and labels and len(set(labels)) == len(labels),
-        "label_style": of("label_style") in get_args(LabelStyle),
-        "window_words": words > 0,
-        "window_overlap": 0 <= overlap < max(words, 1),
-        "reward": are_names(of("reward")),
-    }
-    return [name for name, good in is_good.items() if not good]
 
 
 def example_of(text: str, *, id: str = "") -> Example:

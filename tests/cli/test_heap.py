@@ -8,12 +8,19 @@ import sys
 
 import pytest
 
+from groot.cli.heap import OWN
+
 SCRIPT = """
-import resource, sys, torch
-from groot.cli.heap import keep_freed_memory
-if sys.argv[1] == "kept" and not keep_freed_memory():
+import ctypes, resource, sys, torch
+from groot.cli.heap import M_MMAP_THRESHOLD, keep_freed_memory
+mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+if mallopt is None:
     print("unknown")
     sys.exit()
+mallopt(M_MMAP_THRESHOLD, 65536)  # every large block is given back, unless told otherwise
+if sys.argv[1] == "kept":
+    told = keep_freed_memory()
+    assert told == (sys.argv[2] == "free")
 def use():
     return [torch.empty(6_000_000).fill_(1.0) for _ in range(4)]
 for _ in range(3):
@@ -25,16 +32,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def page_faults(way: str) -> str:
-    """Of a process whose C library gives every large block back, unless told otherwise."""
-    command = [sys.executable, "-c", SCRIPT, way]
-    given_back = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=given_back)
-    return done.stdout.strip()
+def page_faults(way: str, **environment: str) -> int:
+    """Of a process that allocates and frees large blocks."""
+    command = [sys.executable, "-c", SCRIPT, way, "set" if environment else "free"]
+    own = {name: value for name, value in os.environ.items() if name not in OWN}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**own, **environment}
+    )
+    if done.stdout.strip() == "unknown":
+        pytest.skip("the C library has no mallopt")
+    return int(done.stdout)
 
 
 def test_freed_memory_is_used_again_without_a_page_fault():
-    kept = page_faults("kept")
-    if kept == "unknown":
-        pytest.skip("the C library has no mallopt")
-    assert int(kept) < 1000 < int(page_faults("given back"))
+    assert page_faults("kept") < 1000 < page_faults("given back")
+
+
+def test_what_the_environment_asks_of_the_c_library_stays():
+    assert page_faults("kept", MALLOC_MMAP_THRESHOLD_="65536") > 1000

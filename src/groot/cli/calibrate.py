@@ -46,7 +46,7 @@ def calibrate(
     """
     from groot.cli.progress import watcher
     from groot.evaluation.calibration_map import CALIBRATION_FILE, as_report
-    from groot.labeler import labeler_folder
+    from groot.models.labeler_settings import labeler_folder
     from groot.training.predicted_items import calibrate_folder
 
     with watcher() as events:

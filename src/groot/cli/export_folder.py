@@ -12,8 +12,9 @@ from groot.config import load_config
 from groot.data import read_examples
 from groot.data.benchmarks import Split
 from groot.errors import ConfigError, DataError
-from groot.labeler import SETTINGS_FILE, Labeler, load
+from groot.labeler import Labeler, load
 from groot.models.ctranslate2_export import CTranslate2Model, convert_to_ctranslate2
+from groot.models.labeler_settings import SETTINGS_FILE
 from groot.search.label_search import label_search
 from groot.training.evaluate_folder import CONFIG_FILE
 from groot.types import Example

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of the C library's malloc.h
 KEPT = 1 << 30  # bytes
+OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")  # of who starts it
 
 
 def keep_freed_memory() -> bool:
     """Let the process keep up to 1 GiB that it has freed, for what it needs next.
 
     The C library gives large freed blocks back to the system, which has to clear each page of them
-    when they are wanted again: up to a tenth of the time of a search, a twentieth of training.
-    The peak of memory stays the same.
+    when they are wanted again; `benchmarks/search.py --give-back` shows what that costs. The peak
+    of memory stays the same. What the environment asks of the C library is left as it is.
+
+    Source: mallopt(3).
 
     Returns:
-        whether the C library can do so: glibc can.
+        whether it does: with glibc, unless the environment has its own way.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or any(name in os.environ for name in OWN):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -18,12 +18,12 @@ from typing import Any
 from groot.data.preferences import Preference, PreferenceSet, cut_held_out
 from groot.errors import ConfigError, DataError
 from groot.evaluation.reward_pairs import pair_report
-from groot.labeler import SETTINGS_FILE
 from groot.labeler import load as load_labeler
 from groot.labels import FORMATS
 from groot.models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.models.codec import Codec
 from groot.models.embedded import count_parameters, parameter_groups
+from groot.models.labeler_settings import SETTINGS_FILE
 from groot.models.loading import add_lora, load_model, read_json
 from groot.models.reward_folders import open_reward_model
 from groot.models.reward_model import KINDS, Kind, RewardModel

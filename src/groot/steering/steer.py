@@ -42,9 +42,10 @@ from groot.evaluation.significance import (
     paired_difference,
 )
 from groot.evaluation.spans import Counts
-from groot.labeler import Labeler, labeler_folder
+from groot.labeler import Labeler
 from groot.labeler import load as load_labeler
 from groot.labels.grammar import EncodedTarget
+from groot.models.labeler_settings import labeler_folder
 from groot.models.reward_model import RewardModel
 from groot.models.scoring import asked_states, collate_targets
 from groot.rewards import Reward

@@ -18,7 +18,8 @@ from groot.evaluation.calibration_map import Calibration, fit_calibration
 from groot.evaluation.choose_thresholds import choose_thresholds
 from groot.evaluation.outputs import gold_of
 from groot.evaluation.thresholds import Target, Thresholds, Unreachable
-from groot.labeler import Labeler, labeler_folder, load
+from groot.labeler import Labeler, load
+from groot.models.labeler_settings import labeler_folder
 from groot.search.marginals import Item
 from groot.training.evaluate_folder import EXAMPLES_PER_STEP, read_labelled
 from groot.training.events import (
