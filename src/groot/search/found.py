@@ -28,6 +28,7 @@ class Found:
         exact: True where these, or as many of them as were to be proven, are proven to be the top.
         width: number of prefixes that were kept.
         scores: what puts them in order where a guide does, best first; None where log_p does.
+        followed: number of dropped prefixes that were followed up for the proof.
     """
 
     paths: tuple[tuple[str, ...], ...]
@@ -35,6 +36,26 @@ class Found:
     exact: bool
     width: int
     scores: tuple[float, ...] | None = None
+    followed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStep:
+    """The best prefixes behind a slot, of the texts that have it: the first ones of a batch.
+
+    Args:
+        n_kept: how many of them were kept.
+        log_p: [B, W] best first, those kept before those dropped.
+        parents: [B, W] which kept prefix of the slot before each continues.
+        columns: [B, W] with what.
+        is_all: whether there were no more.
+    """
+
+    n_kept: int
+    log_p: Tensor
+    parents: Tensor
+    columns: Tensor
+    is_all: bool
 
 
 def is_proven(log_p: Sequence[float], k: int, lost: float) -> bool:

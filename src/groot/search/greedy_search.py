@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from groot.search.found import Found, is_proven
+from groot.search.found import Found, SlotStep, is_proven
 from groot.search.label_tables import LabelTables
 from groot.search.step import StepModel
 
@@ -30,7 +30,9 @@ def greedy_search(
     end: int,
     memory: Any,
     n_slots: list[int],
-) -> list[Found]:
+    *,
+    noted: int = 1,
+) -> tuple[list[Found], list[SlotStep]]:
     """Search greedily, over the allowed tokens; the same labels as one step per slot.
 
     Args:
@@ -39,6 +41,10 @@ def greedy_search(
         end: the one forced token behind the last slot.
         memory: the texts, encoded, longest first.
         n_slots: of each, descending, at least 1.
+        noted: dropped prefixes of a slot that its step holds, at least 1.
+
+    Returns:
+        what was found, and each slot's step.
     """
     device, open_behind = model.device, tables.open_behind
     assert open_behind is not None
@@ -52,8 +58,9 @@ def greedy_search(
     # before each slot the column of the last choice, first the start; each choice behind it
     columns = np.full((texts, slots + 1), tables.first_column)
     columns[:, 0] = tables.n_columns
-    best = np.zeros((texts, slots), dtype=np.float32)  # log_p of each choice
-    second = np.full((texts, slots), -math.inf, dtype=np.float32)  # of its runner-up
+    # the best choices in each slot, and log_p of each
+    liked = np.zeros((texts, slots, min(1 + noted, tables.n_columns)), dtype=np.int64)
+    log_p = np.full(liked.shape, -math.inf, dtype=np.float32)
     decoding, done = None, 0
     while True:
         guess = torch.from_numpy(columns[:, done:-1]).to(device)  # behind it all is looked at
@@ -67,23 +74,26 @@ def greedy_search(
             decoding.rewind(start)
             hidden = decoding.advance(tokens[:, start:], at=places[done:] - start - 1)
         logits = model.logits(hidden, tables.choice_ids).float() + open_behind[guess]
-        top = logits.log_softmax(-1).topk(min(2, tables.n_columns), dim=2)
-        values, index = top.values.cpu().numpy(), top.indices.cpu().numpy()
-        chosen = index[:, :, 0]
-        best[:, done:] = values[:, :, 0]
-        if values.shape[2] > 1:
-            second[:, done:] = values[:, :, 1]
+        top = logits.log_softmax(-1).topk(liked.shape[2], dim=2)
+        log_p[:, done:], liked[:, done:] = top.values.cpu().numpy(), top.indices.cpu().numpy()
+        chosen = liked[:, done:, 0]
         differs = ((chosen != columns[:, done + 1 :]) & matters[:, done:]).any(0)
         columns[:, done + 1 :] = chosen
         if not differs.any():
             break
         done += int(differs.argmax()) + 1
-    best[~is_slot] = 0.0
-    total = best.cumsum(1)
-    lost = np.where(is_slot, total - best + second, -math.inf).max(1).tolist()
+    log_p[~is_slot] = 0.0
+    log_p[:, 1:] += log_p[:, :-1, :1].cumsum(1)
+    lost = np.where(is_slot, log_p[:, :, 1:].max(2, initial=-math.inf), -math.inf).max(1).tolist()
     results = []
     for n, row, value, bound in zip(
-        n_slots, tables.names[columns[:, 1:]], total[:, -1].tolist(), lost, strict=True
+        n_slots, tables.names[columns[:, 1:]], log_p[:, -1, 0].tolist(), lost, strict=True
     ):
         results.append(Found((tuple(row[:n]),), (value,), is_proven([value], 1, bound), 1))
-    return results
+    no_parents = torch.zeros(liked[:, 0].shape, dtype=torch.long)
+    is_all = liked.shape[2] == tables.n_columns
+    steps = [
+        SlotStep(1, torch.from_numpy(log_p[:, slot]), no_parents, torch.from_numpy(some), is_all)
+        for slot, some in enumerate(liked.swapaxes(0, 1))
+    ]
+    return results, steps

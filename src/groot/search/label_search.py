@@ -2,7 +2,8 @@
 
 Beam search over decisions. A target's log_p only falls as it grows, so the best prefix that was
 ever dropped bounds every target that could have come of it: if that bound is not above the k-th
-result, the k results are the true top k. Texts without this certificate are searched again, wider.
+result, the k results are the true top k. Of texts without this certificate, what was dropped is
+followed up where labels are of one token; those that still lack it are searched again, wider.
 
 Source of the bound: Meister et al., Best-First Beam Search (2020), monotonicity of the score.
 """
@@ -15,6 +16,7 @@ import torch
 
 from groot.labels.grammar import Normalise
 from groot.search.decision_search import decision_search
+from groot.search.follow_up import DROPPED, follow_up
 from groot.search.found import Found
 from groot.search.greedy_search import greedy_search
 from groot.search.label_tables import LabelTables, tables_of
@@ -33,13 +35,13 @@ SECOND = 4  # the least width of such a search
 def first_width(k: int) -> int:
     """Prefixes kept in the first search for the top k, chosen by the time until all is proven.
 
-    Little more than k: nine texts of ten are proven then, and the others are searched again. The
-    best target is searched greedily first: most often that proves it already.
+    One more than k: nine texts of ten are proven then, and of most others what was dropped is
+    followed up. The best target is searched greedily first: most often that proves it already.
 
     >>> first_width(1), first_width(5), first_width(16)
-    (1, 6, 19)
+    (1, 6, 17)
     """
-    return 1 if k == 1 else k + 1 + k // 8
+    return 1 if k == 1 else k + 1
 
 
 def next_width(width: int) -> int:
@@ -73,8 +75,9 @@ def label_search(
         k: targets wanted per input.
         n_proven: the first so many of them are to be proven, 1 to k; default all.
         width: prefixes kept; default `first_width`.
-        max_width: inputs without a certificate are searched again at twice the width, up to this
-            one; at most `width` switches the repetition off. See `proofs` for what it cost.
+        max_width: what was dropped of inputs without a certificate is followed up, and those that
+            still lack one are searched again at twice the width, up to this one; at most `width`
+            switches both off. See `proofs` for what it cost.
         batch_size: inputs searched together, of similar length.
         normalise: see `decision_log_p`.
 
@@ -107,6 +110,7 @@ def label_search(
                 n_proven=n_proven or k,
                 width=width,
                 normalise=normalise,
+                follows=width < max_width,
             )
             for i, one in zip(batch, results, strict=True):
                 found[i] = one
@@ -135,41 +139,47 @@ def _search(
     n_proven: int,
     width: int,
     normalise: Normalise,
+    follows: bool,
 ) -> list[Found]:
-    """One batch at one width, longest text first."""
+    """One batch at one width, longest text first.
+
+    Args:
+        follows: whether to follow up what is dropped, for a proof.
+    """
     memory = model.encode(inputs)
     glues = {n: codec.glue_ids(n) for n in set(n_slots)}
     ends = {glue[-1] for glue in glues.values()}
     (end,) = ends if len(ends) == 1 else ((),)
     keeps_step = tables.keeps_step and len(end) == 1 and min(n_slots) > 0
     can_guess = keeps_step and normalise == "allowed" and tables.open_behind is not None
-    if can_guess and k == width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
-        return greedy_search(model, tables, glues[n_slots[0]][:-1], end[0], memory, n_slots)
-    if can_guess and width <= WIDEST_TREE and len(inputs) == 1 and model.grows:
-        glue = glues[n_slots[0]][:-1]
-        return [
-            tree_search(model, tables, glue, end[0], memory, k=k, n_proven=n_proven, width=width)
-        ]
-    if keeps_step:
-        return slot_search(
+    if not keeps_step:
+        return decision_search(
             model,
             tables,
-            glues[n_slots[0]][:-1],
-            end[0],
+            [glues[n] for n in n_slots],
             memory,
-            n_slots,
             k=k,
             n_proven=n_proven,
             width=width,
             normalise=normalise,
         )
-    return decision_search(
-        model,
-        tables,
-        [glues[n] for n in n_slots],
-        memory,
-        k=k,
-        n_proven=n_proven,
-        width=width,
-        normalise=normalise,
-    )
+    target = model, tables, glues[n_slots[0]][:-1], end[0], memory
+    if can_guess and 1 < width <= WIDEST_TREE and len(inputs) == 1 and model.grows:
+        return [tree_search(*target, k=k, n_proven=n_proven, width=width)]
+    follows = follows and can_guess
+    noted = DROPPED if follows else 1
+    if can_guess and k == width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
+        found, steps = greedy_search(*target, n_slots, noted=noted)
+    else:
+        found, steps = slot_search(
+            *target,
+            n_slots,
+            k=k,
+            n_proven=n_proven,
+            width=width,
+            normalise=normalise,
+            noted=noted,
+        )
+    if not follows:
+        return found
+    return follow_up(*target, n_slots, found, steps, n_proven=n_proven)

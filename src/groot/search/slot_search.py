@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from groot.labels.grammar import Normalise
-from groot.search.found import Found, is_proven, trace, vocabulary_log_p
+from groot.search.found import Found, SlotStep, is_proven, trace, vocabulary_log_p
 from groot.search.label_tables import LabelTables
 from groot.search.step import StepModel
 
@@ -38,7 +38,8 @@ def slot_search(
     n_proven: int,
     width: int,
     normalise: Normalise,
-) -> list[Found]:
+    noted: int = 1,
+) -> tuple[list[Found], list[SlotStep]]:
     """Search the top k targets of a batch of texts.
 
     Args:
@@ -47,6 +48,10 @@ def slot_search(
         end: the one forced token behind the last slot.
         memory: the texts, encoded, longest first.
         n_slots: of each, descending, at least 1.
+        noted: dropped prefixes of a slot that its step holds, at least 1.
+
+    Returns:
+        what was found, and each slot's step.
     """
     device, is_global = model.device, normalise == "vocabulary"
     texts, beams = len(n_slots), 1
@@ -64,7 +69,7 @@ def slot_search(
     states = torch.zeros((texts, 1), dtype=torch.long, device=device)
     allowed = tables.blocked[states]  # [texts, beams, A], added to logits
     lost = torch.full((texts,), -math.inf, device=device)
-    history: list[tuple[Tensor, Tensor]] = []
+    steps: list[SlotStep] = []
     finished: list[_Finished] = []
     choices = None
     if is_global:
@@ -78,13 +83,14 @@ def slot_search(
             step = choices.view(texts, beams, -1) + allowed
         total = (log_p[:, :, None] + step).view(texts, -1)
         keep = min(width, total.shape[1])
-        best, index = total.topk(min(keep + 1, total.shape[1]), dim=1)
+        best, index = total.topk(min(keep + noted, total.shape[1]), dim=1)
         if best.shape[1] > keep:
             lost = torch.maximum(lost, best[:, keep])
-        log_p, index = best[:, :keep], index[:, :keep]
         columns = index % tables.n_columns
         parents = torch.div(index, tables.n_columns, rounding_mode="floor")
-        history.append((parents, columns))
+        is_all = best.shape[1] == total.shape[1]
+        steps.append(SlotStep(keep, best, parents, columns, is_all))
+        log_p, parents, columns = best[:, :keep], parents[:, :keep], columns[:, :keep]
         still = sum(n > slot + 1 for n in n_slots)
         chosen = tables.choice_ids[columns]
         if not is_global and still < texts:
@@ -126,7 +132,7 @@ def slot_search(
             log_p = log_p[:still]
         states, allowed, lost = states[:still], allowed[:still], lost[:still]
         texts, beams = still, keep
-    return _collect(finished, history, tables, n_proven, width)
+    return _collect(finished, steps, tables, n_proven, width), steps
 
 
 def _global_log_p(
@@ -148,14 +154,14 @@ def _global_log_p(
 
 def _collect(
     finished: list[_Finished],
-    history: list[tuple[Tensor, Tensor]],
+    steps: list[SlotStep],
     tables: LabelTables,
     n_proven: int,
     width: int,
 ) -> list[Found]:
     """Found of every text; those that finished first are the last of the batch."""
-    parents = [pair[0].cpu().numpy() for pair in history]
-    columns = [pair[1].cpu().numpy() for pair in history]
+    parents = [step.parents[:, : step.n_kept].cpu().numpy() for step in steps]
+    columns = [step.columns[:, : step.n_kept].cpu().numpy() for step in steps]
     results: list[Found] = []
     for one in finished:
         texts = slice(one.first, one.first + len(one.log_p))

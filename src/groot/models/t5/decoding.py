@@ -52,6 +52,9 @@ class T5Decoding:
         self.weights = weights
         self.done = 0
         self.n_rows = len(rows)
+        texts, owners = rows.unique_consecutive(return_inverse=True)
+        if not is_identity(texts, len(states)):
+            states, mask = states[texts], mask[texts]
         self.cross_mask: Tensor | None = None
         if not bool(mask.all()):
             bias = torch.where(mask, 0.0, torch.finfo(states.dtype).min).to(states.dtype)
@@ -63,8 +66,8 @@ class T5Decoding:
         self._spare: Tensor | None = None
         self._texts = len(states)
         self._per_text = 1
-        if not is_identity(rows, self._texts):
-            self._group(rows)
+        if len(owners) > self._texts:
+            self._group(owners)
 
     def _cross_memory(self, states: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Keys [B, heads, size, S] and values [B, heads, S, size] of each layer.

@@ -1,0 +1,241 @@
+"""What a beam search dropped, followed up until the top k are proven.
+
+The targets that begin with a dropped prefix are one guess at how it goes on, and those that leave
+this guess in some slot. One pass over the guess tells its log_p, and that of every prefix that
+leaves it by one choice. A prefix that is not above the k-th best target is done with, as log_p only
+falls; the others are followed up in the next pass. Once none is left, the k best are the true ones.
+That takes a few passes over a few prefixes, where a wider search takes a step for every slot.
+
+Source: Lawler, A Procedure for Computing the K Best Solutions (1972), for the partition; Meister et
+al., Best-First Beam Search (2020), for the bound.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from groot.search.found import Found, SlotStep
+from groot.search.label_tables import LabelTables
+from groot.search.step import StepModel
+
+DROPPED = 8  # prefixes dropped in a slot that a search notes, the best ones
+MOST = 8  # prefixes of a text that are followed up; where there are more, a wider search is faster
+ROWS = 256  # prefixes in a pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefixes:
+    """Prefixes [N] of texts.
+
+    Args:
+        text: which text each belongs to.
+        size: its choices.
+        columns: [N, S] the choices; behind them, and behind the text's last slot, anything.
+        log_p: of each.
+    """
+
+    text: np.ndarray
+    size: np.ndarray
+    columns: np.ndarray
+    log_p: np.ndarray
+
+    def __getitem__(self, some: np.ndarray | slice) -> _Prefixes:
+        return _Prefixes(self.text[some], self.size[some], self.columns[some], self.log_p[some])
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+
+def follow_up(
+    model: StepModel,
+    tables: LabelTables,
+    glue: list[tuple[int, ...]],
+    end: int,
+    memory: Any,
+    n_slots: list[int],
+    found: Sequence[Found],
+    steps: Sequence[SlotStep],
+    *,
+    n_proven: int,
+) -> list[Found]:
+    """Prove, or correct, what a search over the allowed tokens found.
+
+    Args:
+        tables: of a grammar that `keeps_step` and whose state follows from the last token alone.
+        glue: forced tokens before each slot of the longest text.
+        end: the one forced token behind the last slot.
+        memory: the texts, encoded, longest first.
+        n_slots: of each, descending, at least 1.
+        found: of each; those proven are handed back as they are.
+        steps: of the search, slot by slot.
+        n_proven: targets that are to be proven.
+    """
+    lacking = np.array([not one.exact for one in found])
+    if not lacking.any():
+        return list(found)
+    search = _FollowUp(model, tables, glue, end, memory, n_slots, found, steps, n_proven)
+    return search.run(lacking)
+
+
+class _FollowUp:
+    """The arguments of `follow_up`, and the best targets so far."""
+
+    def __init__(
+        self,
+        model: StepModel,
+        tables: LabelTables,
+        glue: list[tuple[int, ...]],
+        end: int,
+        memory: Any,
+        n_slots: list[int],
+        found: Sequence[Found],
+        steps: Sequence[SlotStep],
+        n_proven: int,
+    ) -> None:
+        assert tables.open_behind is not None
+        self.model, self.tables, self.glue, self.memory = model, tables, glue, memory
+        self.lexicon = tables.lexicon([*glue, (end,)])
+        self.open_behind = tables.open_behind
+        self.is_open = (tables.open_behind == 0).cpu().numpy()
+        self.n_slots, self.found, self.n_proven = np.array(n_slots), found, n_proven
+        self.n_kept = [step.n_kept for step in steps]
+        self.is_all = [step.is_all for step in steps]
+        self.log_p = [step.log_p.cpu().numpy() for step in steps]
+        self.parents = [step.parents.cpu().numpy() for step in steps]
+        self.columns = [step.columns.cpu().numpy() for step in steps]
+        # of each text, best first
+        self.best = [list(zip(one.log_p, one.paths, strict=True)) for one in found]
+        self.bounds = np.array([self._bound(text) for text in range(len(found))])
+        self.followed = np.zeros(len(found), dtype=np.int64)
+
+    def _bound(self, text: int) -> float:
+        """Of the last target to be proven; what is not above it needs no looking at."""
+        best = self.best[text]
+        return best[self.n_proven - 1][0] if len(best) >= self.n_proven else -math.inf
+
+    def run(self, lacking: np.ndarray) -> list[Found]:
+        """Follow up the texts [B] that lack a proof."""
+        # nothing that was dropped without a note is above this
+        is_given_up = self._unknown() > self.bounds
+        todo = self._dropped(np.flatnonzero(lacking & ~is_given_up))
+        while len(todo):
+            many = np.bincount(todo.text, minlength=len(self.found)) + self.followed > MOST
+            is_given_up |= many
+            todo = self._follow(todo[~many[todo.text]])
+        is_proven = lacking & ~is_given_up
+        return [self._result(i) if is_proven[i] else one for i, one in enumerate(self.found)]
+
+    def _result(self, text: int) -> Found:
+        log_p, paths = zip(*self.best[text], strict=True)
+        return dataclasses.replace(
+            self.found[text],
+            paths=paths,
+            log_p=log_p,
+            exact=True,
+            followed=int(self.followed[text]),
+        )
+
+    def _unknown(self) -> np.ndarray:
+        """[B] no prefix that was dropped without a note is above this."""
+        unknown = np.full(len(self.found), -math.inf)
+        for log_p, is_all in zip(self.log_p, self.is_all, strict=True):
+            if not is_all:
+                of_slot = unknown[: len(log_p)]
+                np.maximum(of_slot, log_p[:, -1], out=of_slot)
+        return unknown
+
+    def _dropped(self, texts: np.ndarray) -> _Prefixes:
+        """The dropped prefixes of some texts that are above the bound."""
+        owners, sizes, ranks, log_p = [], [], [], []
+        for slot, values in enumerate(self.log_p):
+            some = texts[texts < len(values)]
+            dropped = values[some, self.n_kept[slot] :]
+            rows, places = np.nonzero(dropped > self.bounds[some, None])
+            owners.append(some[rows])
+            sizes.append(np.full(len(rows), slot + 1))
+            ranks.append(places + self.n_kept[slot])
+            log_p.append(dropped[rows, places])
+        text, size, rank = map(np.concatenate, (owners, sizes, ranks))
+        columns = np.zeros((len(text), len(self.log_p)), dtype=np.int64)
+        for slot in range(len(self.log_p) - 1, -1, -1):
+            there = np.flatnonzero(size > slot)
+            place = text[there], rank[there]
+            columns[there, slot] = self.columns[slot][place]
+            rank[there] = self.parents[slot][place]
+        return _Prefixes(text, size, columns, np.concatenate(log_p))
+
+    def _follow(self, prefixes: _Prefixes) -> _Prefixes:
+        """Look at whole guesses; the prefixes that leave them and are above the bound."""
+        np.add.at(self.followed, prefixes.text, 1)
+        is_whole = prefixes.size == self.n_slots[prefixes.text]
+        self._note(prefixes[is_whole], prefixes.log_p[is_whole])
+        prefixes = prefixes[~is_whole]
+        prefixes = prefixes[prefixes.log_p > self.bounds[prefixes.text]]
+        prefixes = prefixes[np.argsort(prefixes.text, kind="stable")]
+        more = [prefixes[:0]]
+        for first in range(0, len(prefixes), ROWS):
+            some = prefixes[first : first + ROWS]
+            self._guess(some)
+            more.append(self._pass(some))
+        parts = zip(*((one.text, one.size, one.columns, one.log_p) for one in more), strict=True)
+        left = _Prefixes(*map(np.concatenate, parts))
+        return left[left.log_p > self.bounds[left.text]]
+
+    def _guess(self, prefixes: _Prefixes) -> None:
+        """Write behind each prefix the choices that the search liked best, as far as allowed."""
+        lengths, columns = self.n_slots[prefixes.text], prefixes.columns
+        every = np.arange(len(prefixes))
+        for slot in range(int(prefixes.size.min()), int(lengths.max())):
+            rows = every[(prefixes.size <= slot) & (slot < lengths)]
+            liked = self.columns[slot][prefixes.text[rows]]  # [n, W]
+            is_open = self.is_open[columns[rows, slot - 1]]
+            fits = np.take_along_axis(is_open, liked, axis=1)
+            best = np.take_along_axis(liked, fits.argmax(1)[:, None], axis=1)[:, 0]
+            columns[rows, slot] = np.where(fits.any(1), best, is_open.argmax(1))
+
+    def _pass(self, some: _Prefixes) -> _Prefixes:
+        """The prefixes that leave these guesses by one choice; notes the guesses themselves."""
+        lengths = self.n_slots[some.text]
+        first, last = int(some.size.min()), int(lengths.max())
+        device, rows = self.model.device, torch.from_numpy(some.text)
+        template, places = self.tables.layout(self.glue[:last])
+        columns = torch.from_numpy(some.columns[:, :last]).to(device)
+        tokens = template.expand(len(some), -1).clone()
+        tokens[:, places[:-1]] = self.tables.choice_ids[columns[:, :-1]]
+        _, hidden = self.model.begin(
+            self.memory, rows.to(device), tokens, lexicon=self.lexicon, at=places[first:]
+        )
+        logits = self.model.logits(hidden, self.tables.choice_ids).float()
+        logits = logits + self.open_behind[columns[:, first - 1 : -1]]
+        following = logits.log_softmax(-1).cpu().numpy()  # [N, slots, A]
+        said = some.columns[:, first:last, None]
+        slots = np.arange(first, last)
+        is_guess = (slots >= some.size[:, None]) & (slots < lengths[:, None])
+        taken = np.where(is_guess, np.take_along_axis(following, said, axis=2)[:, :, 0], 0.0)
+        behind = some.log_p[:, None] + taken.cumsum(1)
+        self._note(some, behind[:, -1])
+        before = np.concatenate([some.log_p[:, None], behind[:, :-1]], axis=1)
+        leaving = np.where(is_guess[:, :, None], before[:, :, None] + following, -math.inf)
+        np.put_along_axis(leaving, said, -math.inf, axis=2)
+        row, slot, column = np.nonzero(leaving > self.bounds[some.text, None, None])
+        left = some.columns[row]
+        left[np.arange(len(row)), slot + first] = column
+        return _Prefixes(some.text[row], slot + first + 1, left, leaving[row, slot, column])
+
+    def _note(self, some: _Prefixes, log_p: np.ndarray) -> None:
+        """Take in whole targets with their log_p [N]."""
+        for row in np.flatnonzero(log_p > self.bounds[some.text]):
+            text = int(some.text[row])
+            path = tuple(self.tables.names[some.columns[row, : self.n_slots[text]]])
+            best = self.best[text]
+            best.append((float(log_p[row]), path))
+            best.sort(key=lambda one: -one[0])
+            del best[max(self.n_proven, len(self.found[text].paths)) :]
+            self.bounds[text] = self._bound(text)
