@@ -108,6 +108,23 @@ def test_no_texts(labeler):
     assert labeler([]) == []
 
 
+def test_a_prediction_says_whether_it_is_proven(labeler):
+    examples = [groot.labeler.example_of(" ".join(one.words[:2])) for one in EXAMPLES[:12]]
+    long = groot.labeler.example_of(" ".join(one.text for one in EXAMPLES[:4]))
+    proven = labeler.predict([*examples, long], top_k=2, probability_candidates=0)
+    once = labeler.predict([*examples, long], top_k=2, probability_candidates=0, exact=False)
+    for one in (*proven, *once):
+        assert one.exact == all(found.exact for found in one.searches)
+    for example, one in zip([*examples, long], proven, strict=True):
+        assert len(one.searches) == len(labeler.windows(example))
+    assert len(proven[-1].searches) > 1
+    assert sum(bool(one.exact) for one in once) < sum(bool(one.exact) for one in proven)
+    for sure, first in zip(proven, once, strict=True):
+        assert sure.candidates[0].log_p >= first.candidates[0].log_p - 1e-4
+        if first.exact:
+            assert [c.output for c in first.candidates] == [c.output for c in sure.candidates]
+
+
 @pytest.mark.parametrize("choose", ["top", "mbr"])
 def test_alone_and_in_batches_of_32_the_labels_are_the_same(labeler, choose):
     texts = [example.text for example in EXAMPLES[:30]]

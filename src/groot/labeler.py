@@ -29,7 +29,7 @@ from groot.rewards import Reward, parse_rewards, refuse_code
 from groot.search.choose import choose_all
 from groot.search.found import Found, best_sums, by_score, united
 from groot.search.guides.guide import Guide
-from groot.search.label_search import first_width, label_search
+from groot.search.label_search import MAX_WIDTH, first_width, label_search
 from groot.search.marginals import Item, Marginals, filled_in, joined, marginals
 from groot.search.steered_search import steered_search
 from groot.types import Candidate, Example, Gold, Span
@@ -48,12 +48,22 @@ class Prediction:
         probabilities: of each span, or class, that a searched candidate says; calibrated where
             that was asked for.
         marginals: the model's own, with bounds.
+        searches: what was found in each window of the text; nothing where a guide steered.
     """
 
     candidates: list[Candidate]
     covered: float | None = None
     probabilities: Mapping[Item, float] = field(default_factory=dict)
     marginals: Marginals | None = None
+    searches: tuple[Found, ...] = ()
+
+    @property
+    def exact(self) -> bool | None:
+        """Whether the candidates are proven to be the most probable; None where a guide steered.
+
+        With "mbr", whether those are that it chose among.
+        """
+        return all(one.exact for one in self.searches) if self.searches else None
 
 
 class Labeler:
@@ -140,6 +150,7 @@ class Labeler:
         guide: Guide | None = None,
         probability_candidates: int = 16,
         calibrated: bool | None = None,
+        exact: bool = True,
         batch_size: int = 64,
     ) -> list[list[Candidate]]:
         """Label texts.
@@ -152,6 +163,7 @@ class Labeler:
             guide: steers the search; see `predict`.
             probability_candidates: see `predict`; 0 is fastest.
             calibrated: see `predict`.
+            exact: see `predict`.
             batch_size: texts searched together.
 
         Returns:
@@ -167,6 +179,7 @@ class Labeler:
             guide=guide,
             probability_candidates=probability_candidates,
             calibrated=calibrated,
+            exact=exact,
             batch_size=batch_size,
         )
 
@@ -182,6 +195,7 @@ class Labeler:
         guide_width: int = 4,
         probability_candidates: int = 16,
         calibrated: bool | None = None,
+        exact: bool = True,
         batch_size: int = 64,
     ) -> list[list[Candidate]]:
         """Like calling the labeler, for examples; their gold is not looked at."""
@@ -195,6 +209,7 @@ class Labeler:
             guide_width=guide_width,
             probability_candidates=probability_candidates,
             calibrated=calibrated,
+            exact=exact,
             batch_size=batch_size,
         )
         return [one.candidates for one in predictions]
@@ -211,6 +226,7 @@ class Labeler:
         guide_width: int = 4,
         probability_candidates: int = 16,
         calibrated: bool | None = None,
+        exact: bool = True,
         batch_size: int = 64,
     ) -> list[Prediction]:
         """Label examples, with the probability of each span or class and what it rests on.
@@ -230,6 +246,8 @@ class Labeler:
                 for; of a single candidate no probability of a span can be told, and it is None.
             calibrated: True maps probabilities by the labeler's calibration, False leaves them the
                 model's own; None maps where there is a calibration.
+            exact: whether candidates are searched until they are proven to be the most probable;
+                False takes what the first search finds, proven or not.
             batch_size: texts searched together.
 
         Raises:
@@ -245,7 +263,7 @@ class Labeler:
         k = top_k if choose == "top" else max(top_k, mbr_candidates)
         many = max(k, probability_candidates)
         asked, plain, searched = self._searches(
-            examples, k, many, guide, guide_width, batch_size=batch_size
+            examples, k, many, guide, guide_width, is_exact=exact, batch_size=batch_size
         )
         chosen = self._all_candidates(examples, asked, k)
         unguided = chosen if guide is None else self._all_candidates(examples, plain, 1)
@@ -273,7 +291,8 @@ class Labeler:
             is_one = many == 1  # its spans have a share of one, always
             probabilities = {} if is_one else dict(zip(items, values, strict=True))
             candidates = [filled_in(one, probabilities) for one in some[:top_k]]
-            predictions.append(Prediction(candidates, own.covered, probabilities, own))
+            searches = tuple(found) if guide is None else ()
+            predictions.append(Prediction(candidates, own.covered, probabilities, own, searches))
         return predictions
 
     def _searches(
@@ -284,6 +303,7 @@ class Labeler:
         guide: Guide | None,
         guide_width: int,
         *,
+        is_exact: bool,
         batch_size: int,
     ) -> tuple[list[_Searched], list[_Searched], list[_Searched]]:
         """What the k candidates, what is likeliest, and the probabilities are taken from.
@@ -293,7 +313,14 @@ class Labeler:
         """
         if guide is None:
             width = None if many == k else max(many, first_width(k))
-            every = self._search(examples, k=many, n_proven=k, width=width, batch_size=batch_size)
+            every = self._search(
+                examples,
+                k=many,
+                n_proven=k,
+                width=width,
+                max_width=MAX_WIDTH if is_exact else 0,
+                batch_size=batch_size,
+            )
             return every, every, every
         guided = self._search(
             examples, k=k, width=max(guide_width, k), guide=guide, batch_size=batch_size
@@ -313,7 +340,7 @@ class Labeler:
         *,
         k: int,
         width: int | None = None,
-        max_width: int = 256,
+        max_width: int = MAX_WIDTH,
         batch_size: int = 64,
     ) -> list[list[Candidate]]:
         """The top k candidates of each example with log_p, best first.
@@ -342,7 +369,7 @@ class Labeler:
         k: int,
         n_proven: int | None = None,
         width: int | None = None,
-        max_width: int = 256,
+        max_width: int = MAX_WIDTH,
         guide: Guide | None = None,
         batch_size: int = 64,
     ) -> list[_Searched]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from groot.search.label_search import first_width
 from groot.training.evaluate_folder import evaluate_folder
 
 SMALL = {
@@ -110,6 +111,23 @@ def test_evaluate_gives_an_m_and_agrees_with_the_run(groot, folder):
     assert stored_again["metric"] == pytest.approx(stored["metric"])
 
 
+def test_evaluate_says_what_is_proven(groot, folder):
+    words = ("evaluate", folder / "run" / "fitted", "--data", folder / "test.conll", "--top-k", 3)
+    words = (*words, "--bootstrap-samples", 0)
+    exact = json.loads(groot(*words, "--json").out)
+    assert exact["proofs"]["proven"] == exact["proofs"]["texts"] == 12
+    assert exact["proofs"]["by_width"][0]["width"] == first_width(3)
+    assert exact["proofs"]["by_width"][-1]["followed"] == 1.0
+    once = json.loads(groot(*words, "--json", "--no-exact").out)["proofs"]
+    (only,) = once["by_width"]  # nothing was searched again, or followed up
+    assert only["searched"] == only["followed"] == once["proven"] / 12
+    assert only["searched"] == exact["proofs"]["by_width"][0]["searched"]
+    assert "proven: 12 of 12 texts; " in groot(*words).out
+    assert groot(*words, folder / "run").out.count("proven: 12 of 12 texts; ") == 2
+    stored = json.loads(groot("evaluate", folder / "run", "--json").out)
+    assert stored["proofs"] is None
+
+
 def test_evaluate_compares_two_runs(groot, folder):
     two = (folder / "run", folder / "run")
     told = groot("evaluate", *two, "--json", "--bootstrap-samples", 20)
@@ -128,6 +146,7 @@ def test_evaluate_compares_two_runs(groot, folder):
     [
         (["--data", "BROKEN"], "BROKEN:2"),
         (["--reward", "f1"], "--reward needs --data"),
+        (["--no-exact"], "--no-exact needs --data"),
         (["MISSING"], "MISSING"),
         (["RUN", "RUN"], "3 folders"),
     ],
@@ -154,7 +173,7 @@ def test_predict_keeps_its_contract(groot, folder):
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["t0", "t1", "t2"]
     for row, text in zip(rows, texts, strict=True):
-        assert set(row) == {"id", "text", "covered", "candidates"}
+        assert set(row) == {"id", "text", "exact", "covered", "candidates"}
         assert 0 < row["covered"] <= 1
         assert row["text"] == text
         log_p = [one["log_p"] for one in row["candidates"]]

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import groot.cli.predict_file as predict_file_module
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.labeler import Labeler, Prediction
+from groot.search.found import Found
 from groot.training.start import make_labeler
 from groot.types import Candidate, Span
 
@@ -28,7 +30,7 @@ class Capitals(Labeler):
         self.seen: list[str] = []
         self.stop_after: int | None = None
 
-    def predict(self, examples, *, top_k, choose, batch_size, **settings):
+    def predict(self, examples, *, top_k, choose, batch_size, exact, **settings):
         assert len(examples) <= batch_size
         found = []
         for example in examples:
@@ -42,7 +44,9 @@ class Capitals(Labeler):
             )
             both = [Candidate("", spans, self.log_p), Candidate("", (), math.log(0.25))]
             ranked = both[:: -1 if choose == "mbr" else 1][:top_k]
-            found.append(Prediction(ranked, 1.0, {span: span.probability for span in spans}))
+            searches = (Found((), (), exact or "sure" in example.text, width=1),)
+            probabilities = {span: span.probability for span in spans}
+            found.append(Prediction(ranked, 1.0, probabilities, searches=searches))
         return found
 
 
@@ -64,6 +68,28 @@ def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def test_each_line_says_whether_it_is_proven(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.jsonl", {"text": "Ann"}, {"text": "sure Bob"}, {"text": "Cy"})
+    for flag, expected, words in (
+        ("--exact", [True, True, True], "3 texts in .* per second, all of them proven"),
+        ("--no-exact", [False, True, False], "3 texts in .* per second, 1 of them proven"),
+    ):
+        out = tmp_path / f"out{flag}.jsonl"
+        told = groot("predict", "model", "--in", source, "--out", out, flag)
+        assert [line["exact"] for line in read(out)] == expected
+        assert re.search(words, told.err)
+
+
+def test_counts_are_of_this_start(groot, labeler, tmp_path):
+    source = write(tmp_path / "in.jsonl", {"text": "Ann"}, {"text": "Bob"})
+    out = tmp_path / "out.jsonl"
+    groot("predict", "model", "--in", source, "--out", out)
+    write(source, {"text": "Ann"}, {"text": "Bob"}, {"text": "Cy"})
+    told = json.loads(groot("predict", "model", "--in", source, "--out", out, "--json").out)
+    assert (told["texts"], told["continued_from"]) == (3, 2)
+    assert (told["proven"], told["spans"]) == (1, 1)
+
+
 def test_the_contract(groot, labeler, tmp_path):
     source = write(tmp_path / "in.jsonl", {"id": "a", "text": "play Nina Simone 🎵"})
     out = tmp_path / "out.jsonl"
@@ -74,6 +100,7 @@ def test_the_contract(groot, labeler, tmp_path):
     assert line == {
         "id": "a",
         "text": "play Nina Simone 🎵",
+        "exact": True,
         "covered": 1.0,
         "candidates": [
             {

@@ -46,6 +46,14 @@ def evaluate(
         Literal["top", "mbr"],
         typer.Option(help="rank 1 is the most probable candidate, or the best expected one"),
     ] = "top",
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact/--no-exact",
+            help="search data until the top k are proven to be the most probable, and report at"
+            " which width they were; or take what one search finds",
+        ),
+    ] = True,
     on_bad_lines: Annotated[
         Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
     ] = "stop",
@@ -54,7 +62,7 @@ def evaluate(
     ] = 2000,
     json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
 ) -> None:
-    """Measure one run, or compare two: P/R/F, reward by rank, 95 % intervals.
+    """Measure one run, or compare two: P/R/F, reward by rank, 95 % intervals, share proven.
 
     With two folders: both, and whether the second is better than the first, by a paired test.
 
@@ -66,6 +74,8 @@ def evaluate(
     """
     if len(folders) > 2:
         raise ConfigError(f"{len(folders)} folders: give one, or two to compare.")
+    if data is None and not exact:
+        raise ConfigError("--no-exact needs --data: stored predictions have been searched already.")
     if data is None and reward:
         raise ConfigError("--reward needs --data: stored predictions hold the run's own rewards.")
 
@@ -85,19 +95,20 @@ def evaluate(
                 reward_specs=reward or None,
                 k=k,
                 choose=choose,
+                exact=exact,
                 on_bad_lines=on_bad_lines,
                 events=events,
             )
 
     found = [numbers_of(folder) for folder in folders]
-    summaries = [one.measurement.summary(n_resamples=bootstrap_samples) for one in found]
+    summaries = [one.summary(n_resamples=bootstrap_samples) for one in found]
     if len(found) == 1:
-        _print_one(folders[0], summaries[0], as_json=json)
+        _print_one(folders[0], found[0], summaries[0], as_json=json)
     else:
         _print_two(folders, found, summaries, as_json=json)
 
 
-def _print_one(folder: Path, summary: dict[str, Any], *, as_json: bool) -> None:
+def _print_one(folder: Path, found: Evaluation, summary: dict[str, Any], *, as_json: bool) -> None:
     from groot.cli.tables import measurement_tables
 
     if as_json:
@@ -105,6 +116,8 @@ def _print_one(folder: Path, summary: dict[str, Any], *, as_json: bool) -> None:
         return
     for table in measurement_tables(summary, title=str(folder)):
         answer_table(table)
+    if found.proofs is not None:
+        answer(found.proofs.line())
 
 
 def _print_two(
@@ -117,7 +130,9 @@ def _print_two(
     if as_json:
         answer_json({"before": summaries[0], "after": summaries[1], "paired": paired})
         return
-    for folder, summary in zip(folders, summaries, strict=True):
+    for folder, one, summary in zip(folders, found, summaries, strict=True):
         answer_table(measurement_tables(summary, title=str(folder))[0])
+        if one.proofs is not None:
+            answer(one.proofs.line())
     answer_table(paired_table({"paired": paired}, title=f"{folders[1]} - {folders[0]}"))
     answer(f"{summaries[0]['n_examples']} examples, each predicted by both")

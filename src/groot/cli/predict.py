@@ -65,6 +65,14 @@ def predict(
             " where groot calibrate has made one",
         ),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact/--no-exact",
+            help="search until the candidates of --top-k are proven to be the most probable, or"
+            " take what the first search finds; each line says whether they are",
+        ),
+    ] = True,
     thresholds: Annotated[
         Path | None,
         typer.Option(
@@ -173,6 +181,7 @@ def predict(
                 reward=reward or None,
                 candidates=candidates,
                 calibrated=calibrated,
+                exact=exact,
                 thresholds=thresholds,
                 guide=choice,
                 batch_size=batch_size,

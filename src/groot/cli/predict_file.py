@@ -53,6 +53,8 @@ class PredictedFile:
     Args:
         texts: lines of out, those of earlier starts included.
         continued_from: lines of out that were there already.
+        proven: lines of this start whose candidates are proven to be the most probable; None where
+            nothing is proven: of free text, and under a guide.
         bad_lines: input lines that could not be read.
         first_reason: the first of them.
         spans: spans, or classes, that the first candidates said, of this start.
@@ -67,6 +69,7 @@ class PredictedFile:
 
     texts: int = 0
     continued_from: int = 0
+    proven: int | None = None
     bad_lines: int = 0
     first_reason: str = ""
     spans: int = 0
@@ -88,6 +91,7 @@ class PredictedFile:
         return {
             "texts": self.texts,
             "continued_from": self.continued_from,
+            "proven": self.proven,
             "bad_lines": self.bad_lines,
             "errors": None if self.errors is None else str(self.errors),
             "out": str(self.out),
@@ -110,6 +114,7 @@ def predict_file(
     reward: Sequence[str] | None = None,
     candidates: int = 16,
     calibrated: bool | None = None,
+    exact: bool = True,
     thresholds: Path | None = None,
     guide: GuideChoice | None = None,
     batch_size: int = 64,
@@ -131,7 +136,7 @@ def predict_file(
         reward: what "mbr" maximises; None is what was found out with it, or else what the model was
             optimised for.
         candidates: searched per text for probabilities, and for "mbr".
-        calibrated: as in `Labeler.predict`.
+        calibrated, exact: as in `Labeler.predict`.
         thresholds: a file of `groot threshold`: spans below their label's threshold are dropped.
         guide: steers the search, or the generator of free text.
         batch_size: texts searched together.
@@ -193,6 +198,7 @@ def predict_file(
                     guide=steers,
                     probability_candidates=candidates,
                     calibrated=calibrated,
+                    exact=exact,
                     batch_size=batch_size,
                 )
             elif guided is not None:
@@ -205,6 +211,8 @@ def predict_file(
             for row, one in zip(rows, found, strict=True):
                 if one.candidates and isinstance(one.candidates[0].output, tuple):
                     done.spans += len(one.candidates[0].output)
+                if one.exact is not None:
+                    done.proven = (done.proven or 0) + one.exact
                 kept = one if limits is None else above(one, limits, done)
                 yield line_of(row, kept, task=task)
 
@@ -212,6 +220,8 @@ def predict_file(
         done.out, total = out, _count_lines(source)
         rows = _rows(lines, source, output, done, events, is_plain_text=is_plain_text)
         done.continued_from = done.texts = _check_continued(output, rows, label)
+        done.spans, done.proven, done.dropped = 0, None, 0  # the check is not of this start
+        done.dropped_labels.clear()
         if done.texts:
             events(Note(f"{out} holds {done.texts} texts already; continuing after them"))
         events(StageStarted("predict", total, done.texts))
@@ -314,11 +324,16 @@ def speed_line(done: PredictedFile) -> str:
 
     >>> speed_line(PredictedFile(texts=3000, continued_from=1000, labelling_s=2.5))
     'predicted 2,000 texts in 2.5 s: 800 texts per second'
+    >>> speed_line(PredictedFile(texts=3000, proven=2999, labelling_s=2.5))
+    'predicted 3,000 texts in 2.5 s: 1,200 texts per second, 2,999 of them proven'
     """
     new = done.texts - done.continued_from
     rate = done.texts_per_second or 0.0
     shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return f"predicted {new:,} texts in {done.labelling_s:.1f} s: {shown} texts per second"
+    line = f"predicted {new:,} texts in {done.labelling_s:.1f} s: {shown} texts per second"
+    if done.proven is None:
+        return line
+    return f"{line}, {'all' if done.proven == new else f'{done.proven:,}'} of them proven"
 
 
 def _rows(

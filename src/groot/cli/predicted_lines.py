@@ -41,6 +41,7 @@ def line_of(row: Row, found: Prediction, *, task: Task) -> dict[str, Any]:
     return {
         "id": row.id,
         "text": row.example.text,
+        **({} if found.exact is None else {"exact": found.exact}),
         **({} if found.covered is None else {"covered": found.covered}),
         "candidates": [
             {

@@ -30,6 +30,7 @@ TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead
 WIDEST_TREE = 16  # prefixes up to which one text is searched over guessed beams
 GROWTH = 2  # how much wider a text without a certificate is searched each time
 SECOND = 4  # the least width of such a search
+MAX_WIDTH = 256  # the widest one
 
 
 def first_width(k: int) -> int:
@@ -63,7 +64,7 @@ def label_search(
     k: int,
     n_proven: int | None = None,
     width: int | None = None,
-    max_width: int = 256,
+    max_width: int = MAX_WIDTH,
     batch_size: int = 64,
     normalise: Normalise = "allowed",
 ) -> list[Found]:

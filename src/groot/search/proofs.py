@@ -1,58 +1,87 @@
-"""What certificates cost: texts proven at each width, and the searches it took."""
+"""What was proven, and by how wide a search."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from groot.search.found import Found
 
 
 @dataclass(frozen=True, slots=True)
-class Proofs:
-    """The certificates of one call of `label_search`.
+class Width:
+    """Shares in [0, 1] of the texts that were proven by searches of at most this width.
 
     Args:
-        texts: number of texts.
-        proven: share of them in [0, 1] whose results are the true top k.
-        by_width: (width, share proven with at most this width) for each width at which a search
-            was the last of a text, ascending.
-        searches: searches per text, 1.0 where none was repeated.
-        relative_width: prefixes kept over all searches, relative to one search of each text at the
-            first width: about what the proof cost in time.
+        width: prefixes kept.
+        searched: by the searches alone.
+        followed: with what the last of them dropped followed up.
+    """
+
+    width: int
+    searched: float
+    followed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """The certificates of a set of texts.
+
+    Args:
+        texts: number of texts, or of windows of long ones.
+        proven: how many of them have the true top k.
+        widths: at which a search was the last of a text, ascending.
     """
 
     texts: int
-    proven: float
-    by_width: tuple[tuple[int, float], ...]
-    searches: float
-    relative_width: float
+    proven: int
+    widths: tuple[Width, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "texts": self.texts,
+            "proven": self.proven,
+            "by_width": [
+                {"width": one.width, "searched": one.searched, "followed": one.followed}
+                for one in self.widths
+            ],
+        }
+
+    def line(self) -> str:
+        """In words.
+
+        >>> proofs([Found((), (), True, 6), Found((), (), True, 6, followed=2)]).line()
+        'proven: 2 of 2 texts; 50.0 % at width 6 (followed up: 100.0 %)'
+        """
+        parts = []
+        for one in self.widths:
+            more = f" (followed up: {_percent(one.followed)})"
+            shown = more if one.followed > one.searched else ""
+            parts.append(f"{_percent(one.searched)} at width {one.width}{shown}")
+        return f"proven: {self.proven} of {self.texts} texts; {', '.join(parts)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def proofs(found: Sequence[Found]) -> Proofs:
     """Count the certificates of search results.
 
     Args:
-        found: the results of one call of `label_search`.
+        found: the results of calls of `label_search` that began at one width.
 
-    >>> one, two = Found((), (), True, 9), Found((), (), True, 36)
-    >>> proofs([one, one, one, two])
-    Proofs(texts=4, proven=1.0, by_width=((9, 0.75), (36, 1.0)), searches=1.25, relative_width=2.0)
+    >>> one, two = Found((), (), True, 9), Found((), (), False, 36)
+    >>> proofs([one, one, one, two]).widths[-1]
+    Width(width=36, searched=0.75, followed=0.75)
     """
     n = len(found)
-    if n == 0:
-        return Proofs(0, 1.0, (), 1.0, 1.0)
-    widths = sorted({one.width for one in found})
-    by_width = tuple(
-        (width, sum(one.exact and one.width <= width for one in found) / n) for width in widths
-    )
-    # a text whose last search had a width was searched at every smaller one before
-    counts = [sum(one.width >= width for one in found) for width in widths]
-    kept = sum(width * count for width, count in zip(widths, counts, strict=True))
-    return Proofs(
-        texts=n,
-        proven=sum(one.exact for one in found) / n,
-        by_width=by_width,
-        searches=sum(counts) / n,
-        relative_width=kept / (widths[0] * n),
-    )
+    widths = []
+    for width in sorted({one.width for one in found}):
+        before = sum(one.exact and one.width < width for one in found)
+        here = [one for one in found if one.exact and one.width == width]
+        alone = sum(one.followed == 0 for one in here)
+        widths.append(Width(width, (before + alone) / n, (before + len(here)) / n))
+    return Proofs(n, sum(one.exact for one in found), tuple(widths))

@@ -22,6 +22,8 @@ from groot.evaluation.spans import CorpusMetric
 from groot.folders import load
 from groot.generator import Generator
 from groot.rewards import Reward, parse_rewards
+from groot.search.found import Found
+from groot.search.proofs import Proofs, proofs
 from groot.training.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.types import Candidate, Example
 
@@ -33,11 +35,25 @@ EXAMPLES_PER_STEP = 256  # between two events
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What evaluating gives: the examples, their candidates with rewards, and the numbers."""
+    """What evaluating gives.
+
+    Args:
+        examples: with gold.
+        candidates: of each, with rewards.
+        measurement: the numbers.
+        proofs: of the candidates being the most probable; None of a generator, and of predictions
+            that a run stored.
+    """
 
     examples: list[Example]
     candidates: list[list[Candidate]]
     measurement: Measurement
+    proofs: Proofs | None = None
+
+    def summary(self, *, n_resamples: int = 2000) -> dict[str, Any]:
+        """The numbers as JSON-ready dictionaries, see `Measurement.summary`; with the proofs."""
+        numbers = self.measurement.summary(n_resamples=n_resamples)
+        return numbers | {"proofs": None if self.proofs is None else self.proofs.as_json()}
 
 
 def evaluate_folder(
@@ -51,6 +67,7 @@ def evaluate_folder(
     k: int = 5,
     choose: Literal["top", "mbr"] = "top",
     mbr_candidates: int = 16,
+    exact: bool = True,
     on_bad_lines: Literal["stop", "skip"] = "stop",
     timeout_s: float = 30.0,
     workers: int = 1,
@@ -68,6 +85,7 @@ def evaluate_folder(
         k: ranks to look at.
         choose: what rank 1 is: the most probable candidate, or the best expected one.
         mbr_candidates: candidates that "mbr" chooses among.
+        exact: whether a labeler searches until its candidates are proven to be the most probable.
         on_bad_lines: "stop" raises at the first unreadable lines, "skip" leaves them out.
         timeout_s: seconds that one call of the user's own reward may take.
         workers: processes that run the user's own reward.
@@ -76,33 +94,36 @@ def evaluate_folder(
     Raises:
         DataError: if the data cannot be read, or has no gold to compare with.
     """
-    labeler = load(folder)
-    # the numbers are of the ranks that are looked at
-    only: dict[str, Any] = {} if isinstance(labeler, Generator) else {"probability_candidates": 0}
+    model = load(folder)
     found = read_labelled(
         data, split=split, format=format, reader=reader, on_bad_lines=on_bad_lines
     )
     examples, candidates = found.examples, list[list[Candidate]]()
-    with labeler.reward(reward_specs, timeout_s=timeout_s, workers=workers) as reward:
+    searches: list[Found] = []
+    asked: dict[str, Any] = {
+        "top_k": k,
+        "choose": choose,
+        "reward": reward_specs,
+        "mbr_candidates": mbr_candidates,
+    }
+    with model.reward(reward_specs, timeout_s=timeout_s, workers=workers) as reward:
         events(StageStarted("evaluate", len(examples)))
         start = time.monotonic()
         for first in range(0, len(examples), EXAMPLES_PER_STEP):
             part = examples[first : first + EXAMPLES_PER_STEP]
-            ranked = labeler.label(
-                part,
-                top_k=k,
-                choose=choose,
-                reward=reward_specs,
-                mbr_candidates=mbr_candidates,
-                **only,
-            )
+            if isinstance(model, Generator):
+                ranked = model.label(part, **asked)
+            else:  # the numbers are of the ranks that are looked at
+                said = model.predict(part, **asked, exact=exact, probability_candidates=0)
+                ranked = [one.candidates for one in said]
+                searches += [search for one in said for search in one.searches]
             candidates += with_rewards(part, ranked, reward)
             events(StepDone("evaluate", len(candidates), len(examples)))
         events(StageFinished("evaluate", time.monotonic() - start))
         numbers = measure(
             examples, candidates, k=k, metric=reward.metric, scheme=found.scheme, seed=0
         )
-    return Evaluation(examples, candidates, numbers)
+    return Evaluation(examples, candidates, numbers, proofs(searches) if searches else None)
 
 
 def read_labelled(
