@@ -439,8 +439,9 @@ whose log_p is higher at the first rank where they differ by more than 0.0001 na
 
 PROOF_NOTES = """\
 Share of texts whose top k is proven by one search at a width, and its time beside width k. "Until
-proven" is what `groot evaluate` does: a width of little more than k, then twice as wide each time
-for the texts that lack a proof, up to 256."""
+proven" is what `groot evaluate` does: a width of one more than k; of the texts that lack a proof,
+what was dropped is followed up; those that still lack it are searched twice as wide each time, up
+to 256."""
 
 FORMAT_NOTES = """\
 How many times faster than float32 (below 1: slower), k = 5. *search* is all of `label_search`;

@@ -15,7 +15,8 @@ SLOTS = [4, 2, 1, 3, 4, 4, 2, 3]  # of more texts than greedy search guesses and
 @pytest.fixture
 def patient(monkeypatch):
     """Everything that was dropped is followed up, however much it is."""
-    monkeypatch.setattr(follow_up, "MOST", 1000)
+    monkeypatch.setattr(follow_up, "MORE", 1000)
+    monkeypatch.setattr(follow_up, "PASSES", 1000)
     monkeypatch.setattr("groot.search.label_search.DROPPED", 1000)
 
 
@@ -61,12 +62,13 @@ def test_a_better_target_than_the_first_is_found():
     assert changed > 0
 
 
-@pytest.mark.parametrize("most", [0, 2])
-def test_a_text_with_too_many_prefixes_is_searched_wider(most, monkeypatch):
-    monkeypatch.setattr(follow_up, "MOST", most)
+@pytest.mark.parametrize(("more", "passes"), [(-2, 9), (0, 9), (9, 0), (9, 1)])
+def test_a_text_with_too_many_prefixes_is_searched_wider(more, passes, monkeypatch):
+    monkeypatch.setattr(follow_up, "MORE", more)
+    monkeypatch.setattr(follow_up, "PASSES", passes)
     found, truths = searched(TableModel(60, 0.4), k=2, width=2, max_width=128)
     assert any(one.width > 2 for one in found)
-    assert all(one.followed <= most for one in found)
+    assert all(one.followed <= passes * (one.width + more) for one in found)
     for one, truth in zip(found, truths, strict=True):
         assert one.exact
         assert one.paths == tuple(path for _, path in truth[:2])

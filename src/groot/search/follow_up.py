@@ -26,7 +26,10 @@ from groot.search.label_tables import LabelTables
 from groot.search.step import StepModel
 
 DROPPED = 8  # prefixes dropped in a slot that a search notes, the best ones
-MOST = 8  # prefixes of a text that are followed up; where there are more, a wider search is faster
+# by measurement: with more prefixes of a text than this, or after so many passes, a wider search is
+# faster
+MORE = 2  # than were kept
+PASSES = 3
 ROWS = 256  # prefixes in a pass
 
 
@@ -125,10 +128,14 @@ class _FollowUp:
         # nothing that was dropped without a note is above this
         is_given_up = self._unknown() > self.bounds
         todo = self._dropped(np.flatnonzero(lacking & ~is_given_up))
-        while len(todo):
-            many = np.bincount(todo.text, minlength=len(self.found)) + self.followed > MOST
+        for _ in range(PASSES):
+            many = np.bincount(todo.text, minlength=len(self.found)) > max(self.n_kept) + MORE
             is_given_up |= many
-            todo = self._follow(todo[~many[todo.text]])
+            todo = todo[~many[todo.text]]
+            if not len(todo):
+                break
+            todo = self._follow(todo)
+        is_given_up[todo.text] = True
         is_proven = lacking & ~is_given_up
         return [self._result(i) if is_proven[i] else one for i, one in enumerate(self.found)]
 
