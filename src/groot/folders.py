@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from groot.generator import FORMAT, SETTINGS_FILE, Generator, load_generator
+from groot.generator import FORMAT, Generator, load_generator
 from groot.labeler import Labeler
 from groot.labeler import load as load_labeler
 from groot.models.loading import read_json
+from groot.models.model_folder import SETTINGS_FILE, model_folder
 
 
 def load(folder: str | Path) -> Labeler | Generator:
@@ -23,8 +24,5 @@ def load(folder: str | Path) -> Labeler | Generator:
 
 def holds_generator(folder: str | Path) -> bool:
     """Whether a folder, or the model/ folder inside it, is that of a generator of free text."""
-    folder = Path(folder)
-    for path in (folder / SETTINGS_FILE, folder / "model" / SETTINGS_FILE):
-        if path.is_file():
-            return read_json(path).get("format") == FORMAT
-    return False
+    path = model_folder(folder) / SETTINGS_FILE
+    return path.is_file() and read_json(path).get("format") == FORMAT

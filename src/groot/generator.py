@@ -12,6 +12,7 @@ import torch
 
 from groot.errors import ConfigError, ModelError
 from groot.models.loading import load_model, read_json, save_model
+from groot.models.model_folder import SETTINGS_FILE, saved_folder
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
 from groot.models.text_scoring import token_log_p
@@ -23,7 +24,6 @@ from groot.search.guides.guide import Chooser, Guide, Written
 from groot.search.sampling import sample
 from groot.types import Candidate, Example
 
-SETTINGS_FILE = "groot.json"
 VERSION = 1
 FORMAT = "text"  # what groot.json says where labelers have a label format
 
@@ -280,14 +280,8 @@ def load_generator(folder: str | Path, *, open_labeler: OpenLabeler | None = Non
     Raises:
         ModelError: if there is none, or it is unsafe or damaged.
     """
-    folder = Path(folder)
-    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
-        folder = folder / "model"
-    if not (folder / SETTINGS_FILE).is_file():
-        raise ModelError(
-            f"{folder}: no generator here ({SETTINGS_FILE} is missing). Give the folder of a"
-            " finished run, or its model/ folder."
-        )
+    advice = "Give the folder of a finished run, or its model/ folder."
+    folder = saved_folder(folder, what="generator", advice=advice)
     settings = read_json(folder / SETTINGS_FILE)
     wrong = _wrong_settings(settings)
     if wrong or settings.get("version") != VERSION:

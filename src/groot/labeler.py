@@ -16,13 +16,9 @@ from groot.labels import FORMATS, LabelFormat, SentinelTags
 from groot.labels.windows import Window, merge, windows
 from groot.labels.words import split_words
 from groot.models.codec import Codec, LabelStyle, symbols_to_add
-from groot.models.labeler_settings import (
-    SETTINGS_FILE,
-    LabelerSettings,
-    labeler_folder,
-    read_settings,
-)
+from groot.models.labeler_settings import LabelerSettings, labeler_folder, read_settings
 from groot.models.loading import load_model, save_model
+from groot.models.model_folder import SETTINGS_FILE
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
 from groot.rewards import Reward, parse_rewards, refuse_code

@@ -11,7 +11,7 @@ import groot.cli.predict_file as predict_file_module
 import groot.training.predicted_items as items_module
 from groot.evaluation.calibration_map import Calibration, Map, read_calibration
 from groot.labeler import Labeler, Prediction
-from groot.models.labeler_settings import SETTINGS_FILE
+from groot.models.model_folder import SETTINGS_FILE
 from groot.types import Candidate, Span
 
 LABELS = ("good", "bad")

@@ -14,7 +14,7 @@ from groot.data.benchmarks import Split
 from groot.errors import ConfigError, DataError
 from groot.labeler import Labeler, load
 from groot.models.ctranslate2_export import CTranslate2Model, convert_to_ctranslate2
-from groot.models.labeler_settings import SETTINGS_FILE
+from groot.models.model_folder import SETTINGS_FILE, model_folder
 from groot.search.label_search import label_search
 from groot.training.evaluate_folder import CONFIG_FILE
 from groot.types import Example
@@ -116,12 +116,7 @@ def export_folder(
         if found is not None:
             where, examples = found
     convert_to_ctranslate2(labeler.model, out, codec=labeler.codec, quantization=quantization)
-    settings = next(
-        path
-        for path in (folder / SETTINGS_FILE, folder / "model" / SETTINGS_FILE)
-        if path.is_file()
-    )
-    shutil.copyfile(settings, out / SETTINGS_FILE)
+    shutil.copyfile(model_folder(folder) / SETTINGS_FILE, out / SETTINGS_FILE)
     converted = CTranslate2Model(out, labeler.codec)
     weights = {id(weight): weight for weight in labeler.model.parameters()}.values()
     return Exported(

@@ -20,9 +20,9 @@ from transformers.utils.logging import get_verbosity, set_verbosity, set_verbosi
 from groot.errors import ModelError, ShapeError
 from groot.models.families import FAMILIES
 from groot.models.loading import _as_model_error, read_json
+from groot.models.model_folder import SETTINGS_FILE
 from groot.models.safety import refuse_unsafe_files
 
-SETTINGS_FILE = "groot.json"
 PART = "classifier reward"  # what groot.json says that the folder holds
 VERSION = 1
 

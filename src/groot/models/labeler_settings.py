@@ -13,8 +13,8 @@ from groot.errors import ModelError
 from groot.labels import FORMATS
 from groot.models.codec import LabelStyle
 from groot.models.loading import read_json
+from groot.models.model_folder import SETTINGS_FILE, saved_folder
 
-SETTINGS_FILE = "groot.json"
 VERSION = 1
 
 
@@ -76,15 +76,8 @@ def labeler_folder(folder: str | Path) -> Path:
     Raises:
         ModelError: if there is no labeler in either.
     """
-    folder = Path(folder)
-    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
-        folder = folder / "model"
-    if not (folder / SETTINGS_FILE).is_file():
-        raise ModelError(
-            f"{folder}: no labeler here ({SETTINGS_FILE} is missing). Give the folder of a finished"
-            " run, or its model/ folder."
-        )
-    return folder
+    advice = "Give the folder of a finished run, or its model/ folder."
+    return saved_folder(folder, what="labeler", advice=advice)
 
 
 def _wrong_settings(settings: Mapping[str, Any]) -> list[str]:

@@ -13,10 +13,11 @@ from typing import TypeAlias
 from groot.errors import ConfigError, ModelError
 from groot.models.classifier_reward import ClassifierReward, is_classifier, load_classifier
 from groot.models.loading import read_json
+from groot.models.model_folder import SETTINGS_FILE
 from groot.models.prompts import Prompts
 from groot.models.retokenising import Retokenising, TextRewards, has_same_tokens
 from groot.models.reward_compositions import RewardEnsemble
-from groot.models.reward_model import SETTINGS_FILE, RewardModel, load_reward_model
+from groot.models.reward_model import RewardModel, load_reward_model
 
 AnyRewardModel: TypeAlias = RewardModel | ClassifierReward | RewardEnsemble
 # What reads the ids of a generator.

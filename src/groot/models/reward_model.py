@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from groot.errors import ModelError, ShapeError
 from groot.models.alternatives import Alternatives, begin_alternatives
 from groot.models.loading import load_model, read_json, save_model
+from groot.models.model_folder import SETTINGS_FILE, saved_folder
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
 
 Kind = Literal["sequence", "partial", "value", "rad", "vocabulary", "additive"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-SETTINGS_FILE = "groot.json"
 HEAD_FILE = "reward_head.safetensors"
 PART = "reward model"  # what groot.json says that the folder holds
 VERSION = 1
@@ -310,14 +310,8 @@ def load_reward_model(folder: str | Path) -> RewardModel:
     Raises:
         ModelError: if there is none, or it is unsafe or damaged.
     """
-    folder = Path(folder)
-    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
-        folder = folder / "model"
-    if not (folder / SETTINGS_FILE).is_file():
-        raise ModelError(
-            f"{folder}: no reward model here ({SETTINGS_FILE} is missing). Give the folder that"
-            " groot reward-model wrote."
-        )
+    advice = "Give the folder that groot reward-model wrote."
+    folder = saved_folder(folder, what="reward model", advice=advice)
     settings = read_json(folder / SETTINGS_FILE)
     if settings.get("part") != PART:
         raise ModelError(f"{folder}: {SETTINGS_FILE} describes something else than a reward model.")

@@ -23,8 +23,8 @@ from groot.labels import FORMATS
 from groot.models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.models.codec import Codec
 from groot.models.embedded import count_parameters, parameter_groups
-from groot.models.labeler_settings import SETTINGS_FILE
 from groot.models.loading import add_lora, load_model, read_json
+from groot.models.model_folder import SETTINGS_FILE, model_folder
 from groot.models.reward_folders import open_reward_model
 from groot.models.reward_model import KINDS, Kind, RewardModel
 from groot.steering.pair_items import (
@@ -276,9 +276,7 @@ def open_backbone(
     if is_classifier(name):
         classifier = _open_classifier(name, settings)
         return classifier, classifier_speller(classifier)
-    folder = Path(name)
-    if not (folder / SETTINGS_FILE).is_file() and (folder / "model" / SETTINGS_FILE).is_file():
-        folder = folder / "model"
+    folder = model_folder(name)
     path = folder / SETTINGS_FILE
     saved = read_json(path) if path.is_file() else {}
     codec: Codec | None = None

@@ -14,6 +14,7 @@ from groot.generator import Generator
 from groot.labeler import Labeler, load
 from groot.labels import LabelFormat
 from groot.models.embedded import count_parameters
+from groot.models.model_folder import SETTINGS_FILE
 from groot.rewards import Reward, parse_rewards
 from groot.training.estimate import seconds_per_step
 from groot.training.events import Note, OnEvent, ignore_events
@@ -101,7 +102,7 @@ def train_on(
     threads = threads_of(config) if labeler is None else config.threads
     with compute_threads(threads), catch_interrupts() as interrupt:
         accelerator = make_accelerator()
-        is_new = not (out / "start" / "groot.json").is_file()
+        is_new = not (out / "start" / SETTINGS_FILE).is_file()
         if is_new:
             # before the folder is made: a model that cannot be loaded should leave none
             if data.is_text:

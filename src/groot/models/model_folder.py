@@ -1,0 +1,36 @@
+"""Folders of models that groot saved: those of transformers, with a `groot.json` beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groot.errors import ModelError
+
+SETTINGS_FILE = "groot.json"  # says what the folder holds, and all of it but the model
+
+
+def model_folder(folder: str | Path) -> Path:
+    """The folder itself, or the model/ folder inside it where only that has a groot.json."""
+    folder = Path(folder)
+    inner = folder / "model"
+    return inner if not _is_saved(folder) and _is_saved(inner) else folder
+
+
+def saved_folder(folder: str | Path, *, what: str, advice: str) -> Path:
+    """Like `model_folder`, where there must be a groot.json.
+
+    Args:
+        what: should be there, for the error: "no labeler here".
+        advice: which folder to give.
+
+    Raises:
+        ModelError: if there is none in either.
+    """
+    found = model_folder(folder)
+    if not _is_saved(found):
+        raise ModelError(f"{found}: no {what} here ({SETTINGS_FILE} is missing). {advice}")
+    return found
+
+
+def _is_saved(folder: Path) -> bool:
+    return (folder / SETTINGS_FILE).is_file()
