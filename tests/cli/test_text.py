@@ -40,6 +40,11 @@ def test_train_evaluate_predict(groot, data):
     assert written.code == 0, written.err
     texts = [one["text"] for one in json.loads(written.out)["candidates"]]
     assert set(texts) == {"to a", "to b"}
+    asked = (("predict", out, "--in", data / "in.jsonl"), ("evaluate", out, "--data", dev))
+    for command in asked:  # texts are never proven
+        refused = groot(*command, "--no-exact")
+        assert refused.code == 2
+        assert "--no-exact" in refused.err
 
 
 def test_a_reward_for_labels_is_refused_before_anything_is_written(groot, data):

@@ -177,8 +177,10 @@ def predict_file(
                 model, choose=choose, reward=reward, candidates=candidates, calibrated=calibrated
             )
             limits = read_matching(thresholds, asked)
-        elif not isinstance(model, Labeler) and (calibrated or thresholds is not None):
-            raise ConfigError("calibration and thresholds are of labels; this model writes texts.")
+        elif not isinstance(model, Labeler) and (calibrated or thresholds is not None or not exact):
+            raise ConfigError(
+                "calibration, thresholds and --no-exact are of labels; this model writes texts."
+            )
         steers = None
         if isinstance(model, Labeler) and guide is not None:
             steers = guide_of_labels(guide, model)

@@ -92,9 +92,12 @@ def evaluate_folder(
         events: is called with the progress.
 
     Raises:
+        ConfigError: if a generator's texts should not be exact: they are never proven.
         DataError: if the data cannot be read, or has no gold to compare with.
     """
     model = load(folder)
+    if isinstance(model, Generator) and not exact:
+        raise ConfigError("--no-exact is of labels; this model writes texts.")
     found = read_labelled(
         data, split=split, format=format, reader=reader, on_bad_lines=on_bad_lines
     )
