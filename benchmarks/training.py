@@ -80,6 +80,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the numbers go")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.against is not None and not (given.against / "groot").is_dir():
+        parser.error(f"--against {given.against}: holds no groot; give the src folder of a tree")
     torch.set_num_threads(1)
     treat_memory_as_commands_do()
     if given.worker is not None:
