@@ -57,7 +57,7 @@ class Prediction:
     def exact(self) -> bool | None:
         """Whether the candidates are proven to be the most probable; None where a guide steered.
 
-        With "mbr", whether those are that it chose among.
+        With "mbr", whether those are that it chose among; of a long text, those of each window.
         """
         return all(one.exact for one in self.searches) if self.searches else None
 

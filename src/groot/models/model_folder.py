@@ -20,8 +20,8 @@ def saved_folder(folder: str | Path, *, what: str, advice: str) -> Path:
     """Like `model_folder`, where there must be a groot.json.
 
     Args:
-        what: should be there, for the error: "no labeler here".
-        advice: which folder to give.
+        what: was looked for, "labeler"; the error names it.
+        advice: which folder to give; ends the error.
 
     Raises:
         ModelError: if there is none in either.

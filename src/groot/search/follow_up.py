@@ -56,19 +56,8 @@ class _Prefixes:
         return len(self.text)
 
 
-def follow_up(
-    model: StepModel,
-    tables: LabelTables,
-    glue: list[tuple[int, ...]],
-    end: int,
-    memory: Any,
-    n_slots: list[int],
-    found: Sequence[Found],
-    steps: Sequence[SlotStep],
-    *,
-    n_proven: int,
-) -> list[Found]:
-    """Prove, or correct, what a search over the allowed tokens found.
+class FollowUp:
+    """Proves, or corrects, what a search over the allowed tokens found.
 
     Args:
         tables: of a grammar that `keeps_step` and whose state follows from the last token alone.
@@ -76,19 +65,10 @@ def follow_up(
         end: the one forced token behind the last slot.
         memory: the texts, encoded, longest first.
         n_slots: of each, descending, at least 1.
-        found: of each; those proven are handed back as they are.
-        steps: of the search, slot by slot.
+        found: of each, by a search that noted what it dropped.
+        steps: of that search, slot by slot.
         n_proven: targets that are to be proven.
     """
-    lacking = np.array([not one.exact for one in found])
-    if not lacking.any():
-        return list(found)
-    search = _FollowUp(model, tables, glue, end, memory, n_slots, found, steps, n_proven)
-    return search.run(lacking)
-
-
-class _FollowUp:
-    """The arguments of `follow_up`, and the best targets so far."""
 
     def __init__(
         self,
@@ -98,6 +78,7 @@ class _FollowUp:
         end: int,
         memory: Any,
         n_slots: list[int],
+        *,
         found: Sequence[Found],
         steps: Sequence[SlotStep],
         n_proven: int,
@@ -123,8 +104,9 @@ class _FollowUp:
         best = self.best[text]
         return best[self.n_proven - 1][0] if len(best) >= self.n_proven else -math.inf
 
-    def run(self, lacking: np.ndarray) -> list[Found]:
-        """Follow up the texts [B] that lack a proof."""
+    def run(self) -> list[Found]:
+        """Of each text; those that are proven already are handed back as they are."""
+        lacking = np.array([not one.exact for one in self.found])
         # nothing that was dropped without a note is above this
         is_given_up = self._unknown() > self.bounds
         todo = self._dropped(np.flatnonzero(lacking & ~is_given_up))

@@ -16,7 +16,7 @@ import torch
 
 from groot.labels.grammar import Normalise
 from groot.search.decision_search import decision_search
-from groot.search.follow_up import DROPPED, follow_up
+from groot.search.follow_up import DROPPED, FollowUp
 from groot.search.found import Found
 from groot.search.greedy_search import greedy_search
 from groot.search.label_tables import LabelTables, tables_of
@@ -181,6 +181,6 @@ def _search(
             normalise=normalise,
             noted=noted,
         )
-    if not follows:
+    if not follows or all(one.exact for one in found):
         return found
-    return follow_up(*target, n_slots, found, steps, n_proven=n_proven)
+    return FollowUp(*target, n_slots, found=found, steps=steps, n_proven=n_proven).run()
