@@ -61,7 +61,11 @@ class TextModel(nn.Module):
             attrgetter(self.family.decoder)(core),
         )
         self._prepared = Prepared()
-        self._rows: tuple[Tensor, object, Tensor] | None = None  # of the output layer, see logits
+        config = core.config
+        is_scaled = getattr(config, "scale_decoder_outputs", False)
+        self._scale = config.d_model**-0.5 if is_scaled else None
+        # of the output layer, see `_head_rows`
+        self._rows: tuple[Tensor, object, tuple[Tensor, Tensor | None]] | None = None
         self.end_id = int(tokenizer.eos_token_id)
         self.pad_id = int(
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
@@ -219,25 +223,38 @@ class TextModel(nn.Module):
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """Logits of hidden states [..., d] over the vocabulary, or over the tokens `ids` only."""
         core = self._parts[0]
-        if getattr(self.config, "scale_decoder_outputs", False):
-            hidden = hidden * (self.config.d_model**-0.5)
         head = core.get_output_embeddings()
+        if ids is not None:
+            return nn.functional.linear(hidden, *self._head_rows(head, ids))
+        if self._scale is not None:
+            hidden = hidden * self._scale
         bias = getattr(core, "final_logits_bias", None)
-        if ids is None:
-            logits = head(hidden)
-            return logits if bias is None else logits + bias[0]
-        weight = self._head_rows(head.weight, ids)
-        logits = nn.functional.linear(hidden, weight, None if head.bias is None else head.bias[ids])
-        return logits if bias is None else logits + bias[0, ids]
+        logits: Tensor = head(hidden)
+        return logits if bias is None else logits + bias[0]
 
-    def _head_rows(self, weight: Tensor, ids: Tensor) -> Tensor:
-        """weight[ids]; kept until either changes, where nothing is to be learnt."""
-        if torch.is_grad_enabled() or ids.is_inference():
-            return weight[ids]
-        version = (weight.data_ptr(), weight._version, ids._version)
-        if self._rows is None or self._rows[0] is not ids or self._rows[1] != version:
-            self._rows = ids, version, weight[ids]
-        return self._rows[2]
+    def _head_rows(self, head: Any, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weight [A, d] and bias [A] of the output layer for the tokens `ids` [A], scale included.
+
+        Kept until any of them changes, where nothing is to be learnt.
+        """
+        weight, bias = head.weight, head.bias
+        is_kept = not torch.is_grad_enabled() and not ids.is_inference()
+        version = None
+        if is_kept:
+            of_bias = bias is None or bias._version
+            version = weight.data_ptr(), weight._version, ids._version, of_bias
+            if self._rows is not None:
+                known, of_version, rows = self._rows
+                if known is ids and of_version == version:
+                    return rows
+        more = getattr(self._parts[0], "final_logits_bias", None)
+        if more is not None:
+            bias = more[0] if bias is None else more[0] + bias
+        chosen = weight[ids] if self._scale is None else weight[ids] * self._scale
+        rows = chosen, None if bias is None else bias[ids]
+        if is_kept:
+            self._rows = ids, version, rows
+        return rows
 
 
 class Decoding:

@@ -65,6 +65,7 @@ def slot_search(
         lexicon=tables.lexicon([*glue, (end,)]),
         at=wanted,
     )
+    first_rows = rows[:, None]  # [texts, 1] of each text
     log_p = torch.zeros((texts, 1), device=device)  # [texts, beams]
     states = torch.zeros((texts, 1), dtype=torch.long, device=device)
     allowed = tables.blocked[states]  # [texts, beams, A], added to logits
@@ -91,30 +92,35 @@ def slot_search(
         is_all = best.shape[1] == total.shape[1]
         steps.append(SlotStep(keep, best, parents, columns, is_all))
         log_p, parents, columns = best[:, :keep], parents[:, :keep], columns[:, :keep]
-        still = sum(n > slot + 1 for n in n_slots)
-        chosen = tables.choice_ids[columns]
-        if not is_global and still < texts:
-            ranks = torch.arange(min(k, keep), device=device).expand(texts - still, -1)
-            finished.append(_Finished(slot, still, log_p[still:, :k], ranks, lost[still:]))
-        if still == 0 and not is_global:
-            break
-        left = texts if is_global else still
+        still = texts
+        while still and n_slots[still - 1] == slot + 1:
+            still -= 1
+        left = texts if is_global else still  # over the vocabulary, the end is a token to feed
+        if left < texts:
+            ranks = torch.arange(min(k, keep), device=device).expand(texts - left, -1)
+            finished.append(_Finished(slot, left, log_p[left:, :k], ranks, lost[left:]))
+            if left == 0:
+                break
+            log_p, lost, states, parents, columns = (
+                part[:left] for part in (log_p, lost, states, parents, columns)
+            )
         if beams > 1 or keep > 1:
-            index = rows[:left, None] * beams + parents[:left]
-            decoding.reorder(index.view(-1), slice(None) if left == texts else slice(left))
+            index = (first_rows[:left] + parents).view(-1)
+            decoding.reorder(index, slice(None) if left == texts else slice(left))
         elif left < texts:
             decoding.reorder(slice(left), slice(left))
+        if keep != beams:
+            first_rows = rows[:, None] * keep
         if tables.open_behind is None:
             states = tables.next_states[states.gather(1, parents), columns]
             allowed = tables.blocked[states]
         else:
             allowed = tables.open_behind[columns]
+        chosen = tables.choice_ids[columns].view(-1, 1)
         ahead = forced[slot + 1] if still else forced[0][:0]
-        tokens = torch.cat(
-            [chosen[:left].reshape(-1, 1), ahead.expand(left * keep, -1)],
-            dim=1,
+        hidden = decoding.advance(
+            torch.cat([chosen, ahead.expand(len(chosen), -1)], dim=1), at=wanted
         )
-        hidden = decoding.advance(tokens, at=wanted)
         if is_global:
             if still < texts:
                 ending = hidden[still * keep :, :1]
@@ -126,11 +132,11 @@ def slot_search(
                 index = torch.arange(still * keep, device=device)
                 decoding.reorder(index, slice(still))
                 hidden = hidden[: still * keep]
+                log_p, lost, states, allowed = (
+                    part[:still] for part in (log_p, lost, states, allowed)
+                )
             choices, given = _global_log_p(model, tables, hidden, ahead)
-            log_p = log_p[:still] + given.view(still, keep)
-        else:
-            log_p = log_p[:still]
-        states, allowed, lost = states[:still], allowed[:still], lost[:still]
+            log_p = log_p + given.view(still, keep)
         texts, beams = still, keep
     return _collect(finished, steps, tables, n_proven, width), steps
 
@@ -160,8 +166,8 @@ def _collect(
     width: int,
 ) -> list[Found]:
     """Found of every text; those that finished first are the last of the batch."""
-    parents = [step.parents[:, : step.n_kept].cpu().numpy() for step in steps]
-    columns = [step.columns[:, : step.n_kept].cpu().numpy() for step in steps]
+    parents = [step.parents.cpu().numpy() for step in steps]
+    columns = [step.columns.cpu().numpy() for step in steps]
     results: list[Found] = []
     for one in finished:
         texts = slice(one.first, one.first + len(one.log_p))
