@@ -52,8 +52,9 @@ class T5Decoding:
         self.weights = weights
         self.done = 0
         self.n_rows = len(rows)
-        texts, owners = rows.unique_consecutive(return_inverse=True)
-        if not is_identity(texts, len(states)):
+        owners = rows
+        if not is_identity(rows, len(states)):
+            texts, owners = rows.unique_consecutive(return_inverse=True)
             states, mask = states[texts], mask[texts]
         self.cross_mask: Tensor | None = None
         if not bool(mask.all()):
@@ -61,7 +62,7 @@ class T5Decoding:
             self.cross_mask = bias[:, None, None, :]
         self.cross = self._cross_memory(states, mask)
         self.words = None if lexicon is None else words_of(weights, lexicon, start_id)
-        self.seen: Tensor | None = None  # [N, T, heads] spots of the tokens so far, see `Words`
+        self.seen: Tensor | None = None  # [N, heads, T] spots of the tokens so far, see `Words`
         self.past: list[Tensor | None] = [None] * len(weights.blocks)  # [T, N, 2 * heads * size]
         self._spare: Tensor | None = None
         self._texts = len(states)
@@ -211,8 +212,8 @@ class T5Decoding:
         """Embeddings and self-attention of the first layer, by tables."""
         assert self.words is not None
         places = self.words.find(tokens)
-        fresh = self.words.spots[places]  # [N, m, heads]
-        self.seen = fresh if self.seen is None else torch.cat([self.seen, fresh], dim=1)
+        fresh = self.words.spots[places].transpose(1, 2)
+        self.seen = fresh if self.seen is None else torch.cat([self.seen, fresh], dim=2)
         if cut is not None:
             places, bias = places[:, cut], bias[:, :, cut]
         return self.words.attend(places, self.seen, bias)
@@ -271,4 +272,4 @@ class T5Decoding:
         """Forget all but the first `length` tokens of each target, the start token not counted."""
         self.done = length + 1
         if self.seen is not None:
-            self.seen = self.seen[:, : self.done]
+            self.seen = self.seen[:, :, : self.done]

@@ -64,26 +64,28 @@ def _chunks(lengths: Sequence[int]) -> Iterator[slice]:
 def _encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Encoder output [R, d] of rows, and [B, S] bool at which places they lie."""
     n, length = ids.shape
-    width = whole_vectors(length, ids.device)  # of the keys and values that attention reads
+    # of the keys and values that attention reads; for one text, filling up costs more than it saves
+    width = whole_vectors(length, ids.device) if n > 1 else length
     bias = weights.position_bias(width)[None, :, :length, :width]
     n_real = int(mask.sum())
     is_packed = n_real < PACKED * ids.numel()  # only attention sees the padding
-    is_row = mask if is_packed else torch.ones_like(mask)
     if n_real < n * width:
         hidden_keys = ~pad(mask, (0, width - length))
         bias = bias.masked_fill(hidden_keys[:, None, None, :], torch.finfo(bias.dtype).min)
-    asked = rows_at(pad(is_row, (0, width - length)))
-    asking = asked.view(n, width)[:, :length].flatten()
-    flat = ids[is_row]
+    is_row = mask if is_packed else torch.ones_like(mask)
+    asking = asked = None  # rows by place, where places are not rows
+    if is_packed or width > length:
+        asked = rows_at(pad(is_row, (0, width - length)))
+    if is_packed:
+        asking = rows_at(mask)
+    flat = ids[mask] if is_packed else ids.flatten()
     hidden = weights.embed(flat)  # [R, d]
-    places: list[Tensor | None]
     for index, block in enumerate(weights.blocks):
         if index == 0:
             entering, tokens = weights.first_in(flat)
-            places = [tokens[rows] for rows in (asking, asked, asked)]
+            places = [tokens if rows is None else tokens[rows] for rows in (asking, asked, asked)]
         else:
-            entering = block.self_in(hidden)
-            places = [asking if is_packed else None, asked, asked]
+            entering, places = block.self_in(hidden), [asking, asked, asked]
         queries, keys, values = (
             weights.split(part if rows is None else part.index_select(0, rows), n)
             for part, rows in zip(entering, places, strict=True)

@@ -51,19 +51,19 @@ class Words:
 
         Args:
             places: [N, m] of the tokens in the lexicon.
-            seen: [N, T, heads] spots of all tokens so far, these included.
+            seen: [N, heads, T] spots of all tokens so far, these included.
             bias: [1, heads, m, T] of positions.
         """
         n, m = places.shape
-        keys = seen.transpose(1, 2)[:, None].expand(-1, m, -1, -1)  # [N, m, heads, T]
+        keys = seen[:, None].expand(-1, m, -1, -1)  # [N, m, heads, T]
         pairs = (places * self.stride)[:, :, None, None] + keys
         scores = self.scores.index_select(0, pairs.flatten()).view(pairs.shape)
         weights = softmax(scores + bias.transpose(1, 2))
-        length = keys.shape[3]
         mixed = embedding_bag(
-            keys.reshape(-1, length),
+            keys.reshape(-1),
             self.values,
-            per_sample_weights=weights.reshape(-1, length),
+            offsets=torch.arange(0, pairs.numel(), pairs.shape[3], device=pairs.device),
+            per_sample_weights=weights.reshape(-1),
             mode="sum",
         )
         return self.block.self_out(self.embedded[places.flatten()], mixed.view(n * m, -1))
