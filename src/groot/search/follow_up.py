@@ -16,14 +16,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
+from groot.search.batch import Batch
 from groot.search.found import Found, SlotStep
-from groot.search.label_tables import LabelTables
-from groot.search.step import StepModel
 
 DROPPED = 8  # prefixes dropped in a slot that a search notes, the best ones
 # by measurement: with more prefixes of a text than this, or after so many passes, a wider search is
@@ -60,11 +58,7 @@ class FollowUp:
     """Proves, or corrects, what a search over the allowed tokens found.
 
     Args:
-        tables: of a grammar that `keeps_step` and whose state follows from the last token alone.
-        glue: forced tokens before each slot of the longest text.
-        end: the one forced token behind the last slot.
-        memory: the texts, encoded, longest first.
-        n_slots: of each, descending, at least 1.
+        batch: the texts, of a grammar whose state follows from the last token alone.
         found: of each, by a search that noted what it dropped.
         steps: of that search, slot by slot.
         n_proven: targets that are to be proven.
@@ -72,23 +66,16 @@ class FollowUp:
 
     def __init__(
         self,
-        model: StepModel,
-        tables: LabelTables,
-        glue: list[tuple[int, ...]],
-        end: int,
-        memory: Any,
-        n_slots: list[int],
+        batch: Batch,
         *,
         found: Sequence[Found],
         steps: Sequence[SlotStep],
         n_proven: int,
     ) -> None:
-        assert tables.open_behind is not None
-        self.model, self.tables, self.glue, self.memory = model, tables, glue, memory
-        self.lexicon = tables.lexicon([*glue, (end,)])
-        self.open_behind = tables.open_behind
-        self.is_open = (tables.open_behind == 0).cpu().numpy()
-        self.n_slots, self.found, self.n_proven = np.array(n_slots), found, n_proven
+        assert batch.tables.open_behind is not None
+        self.batch, self.tables, self.open_behind = batch, batch.tables, batch.tables.open_behind
+        self.is_open = (self.open_behind == 0).cpu().numpy()
+        self.n_slots, self.found, self.n_proven = np.array(batch.n_slots), found, n_proven
         self.n_kept = [step.n_kept for step in steps]
         self.is_all = [step.is_all for step in steps]
         self.log_p = [step.log_p.cpu().numpy() for step in steps]
@@ -193,15 +180,16 @@ class FollowUp:
         """The prefixes that leave these guesses by one choice; notes the guesses themselves."""
         lengths = self.n_slots[some.text]
         first, last = int(some.size.min()), int(lengths.max())
-        device, rows = self.model.device, torch.from_numpy(some.text)
-        template, places = self.tables.layout(self.glue[:last])
+        batch, device = self.batch, self.batch.device
+        template, places = self.tables.layout(batch.glue[:last])
         columns = torch.from_numpy(some.columns[:, :last]).to(device)
         tokens = template.expand(len(some), -1).clone()
         tokens[:, places[:-1]] = self.tables.choice_ids[columns[:, :-1]]
-        _, hidden = self.model.begin(
-            self.memory, rows.to(device), tokens, lexicon=self.lexicon, at=places[first:]
+        rows = torch.from_numpy(some.text).to(device)
+        _, hidden = batch.model.begin(
+            batch.memory, rows, tokens, lexicon=batch.lexicon, at=places[first:]
         )
-        logits = self.model.logits(hidden, self.tables.choice_ids).float()
+        logits = batch.model.logits(hidden, self.tables.choice_ids).float()
         logits = logits + self.open_behind[columns[:, first - 1 : -1]]
         following = logits.log_softmax(-1).cpu().numpy()  # [N, slots, A]
         said = some.columns[:, first:last, None]

@@ -13,47 +13,33 @@ Transformer Inference for Translation via Parallel Decoding (2023), the Jacobi i
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 
+from groot.search.batch import Batch
 from groot.search.found import Found, SlotStep, is_proven
-from groot.search.label_tables import LabelTables
-from groot.search.step import StepModel
 
 
-def greedy_search(
-    model: StepModel,
-    tables: LabelTables,
-    glue: list[tuple[int, ...]],
-    end: int,
-    memory: Any,
-    n_slots: list[int],
-    *,
-    noted: int = 1,
-) -> tuple[list[Found], list[SlotStep]]:
+def greedy_search(batch: Batch, *, noted: int = 1) -> tuple[list[Found], list[SlotStep]]:
     """Search greedily, over the allowed tokens; the same labels as one step per slot.
 
     Args:
-        tables: of a grammar that `keeps_step` and whose state follows from the last token alone.
-        glue: forced tokens before each slot of the longest text.
-        end: the one forced token behind the last slot.
-        memory: the texts, encoded, longest first.
-        n_slots: of each, descending, at least 1.
+        batch: of a grammar whose state follows from the last token alone.
         noted: dropped prefixes of a slot that its step holds, at least 1.
 
     Returns:
         what was found, and each slot's step.
     """
-    device, open_behind = model.device, tables.open_behind
+    model, tables, n_slots = batch.model, batch.tables, batch.n_slots
+    device, open_behind = batch.device, tables.open_behind
     assert open_behind is not None
-    texts, slots = len(n_slots), n_slots[0]
+    texts, slots = len(batch), n_slots[0]
     # whether there is a slot, and whether its choice is of consequence: it is not the text's last
     lengths = np.array(n_slots)[:, None]
     is_slot = np.arange(slots) < lengths
     matters = np.arange(slots) < lengths - 1
-    template, places = tables.layout(glue)
+    template, places = tables.layout(batch.glue)
     tokens, fed = template.expand(texts, -1).clone(), places[:-1]
     # before each slot the column of the last choice, first the start; each choice behind it
     columns = np.full((texts, slots + 1), tables.first_column)
@@ -65,9 +51,11 @@ def greedy_search(
     while True:
         guess = torch.from_numpy(columns[:, done:-1]).to(device)  # behind it all is looked at
         if decoding is None:
-            rows, lexicon = torch.arange(texts, device=device), tables.lexicon([*glue, (end,)])
+            rows = torch.arange(texts, device=device)
             tokens[:, fed] = tables.choice_ids[guess[:, 1:]]
-            decoding, hidden = model.begin(memory, rows, tokens, lexicon=lexicon, at=places)
+            decoding, hidden = model.begin(
+                batch.memory, rows, tokens, lexicon=batch.lexicon, at=places
+            )
         else:  # the choice of slot done - 1 is final, and so are all before it
             start = int(places[done - 1])
             tokens[:, fed[done - 1 :]] = tables.choice_ids[guess]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 
 from groot.labels.grammar import Normalise
+from groot.search.batch import Batch
 from groot.search.decision_search import decision_search
 from groot.search.follow_up import DROPPED, FollowUp
 from groot.search.found import Found
@@ -164,17 +165,16 @@ def _search(
             width=width,
             normalise=normalise,
         )
-    target = model, tables, glues[n_slots[0]][:-1], end[0], memory
+    texts = Batch(model, tables, glues[n_slots[0]][:-1], end[0], memory, n_slots)
     if can_guess and 1 < width <= WIDEST_TREE and len(inputs) == 1 and model.grows:
-        return [tree_search(*target, k=k, n_proven=n_proven, width=width)]
+        return [tree_search(texts, k=k, n_proven=n_proven, width=width)]
     follows = follows and can_guess
     noted = DROPPED if follows else 1
     if can_guess and k == width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
-        found, steps = greedy_search(*target, n_slots, noted=noted)
+        found, steps = greedy_search(texts, noted=noted)
     else:
         found, steps = slot_search(
-            *target,
-            n_slots,
+            texts,
             k=k,
             n_proven=n_proven,
             width=width,
@@ -183,4 +183,4 @@ def _search(
         )
     if not follows or all(one.exact for one in found):
         return found
-    return FollowUp(*target, n_slots, found=found, steps=steps, n_proven=n_proven).run()
+    return FollowUp(texts, found=found, steps=steps, n_proven=n_proven).run()

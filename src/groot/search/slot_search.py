@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from groot.labels.grammar import Normalise
+from groot.search.batch import Batch
 from groot.search.found import Found, SlotStep, is_proven, trace, vocabulary_log_p
 from groot.search.label_tables import LabelTables
 from groot.search.step import StepModel
@@ -27,12 +27,7 @@ class _Finished:
 
 
 def slot_search(
-    model: StepModel,
-    tables: LabelTables,
-    glue: list[tuple[int, ...]],
-    end: int,
-    memory: Any,
-    n_slots: list[int],
+    batch: Batch,
     *,
     k: int,
     n_proven: int,
@@ -43,26 +38,22 @@ def slot_search(
     """Search the top k targets of a batch of texts.
 
     Args:
-        tables: of a grammar that `keeps_step`.
-        glue: forced tokens before each slot of the longest text.
-        end: the one forced token behind the last slot.
-        memory: the texts, encoded, longest first.
-        n_slots: of each, descending, at least 1.
         noted: dropped prefixes of a slot that its step holds, at least 1.
 
     Returns:
         what was found, and each slot's step.
     """
-    device, is_global = model.device, normalise == "vocabulary"
-    texts, beams = len(n_slots), 1
-    forced = [torch.tensor(ids, dtype=torch.long, device=device) for ids in glue]
+    model, tables, n_slots = batch.model, batch.tables, batch.n_slots
+    device, is_global = batch.device, normalise == "vocabulary"
+    texts, beams = len(batch), 1
+    forced = [torch.tensor(ids, dtype=torch.long, device=device) for ids in batch.glue]
     rows = torch.arange(texts, device=device)
     wanted = None if is_global else slice(-1, None)
     decoding, hidden = model.begin(
-        memory,
+        batch.memory,
         rows,
         forced[0].expand(texts, -1),
-        lexicon=tables.lexicon([*glue, (end,)]),
+        lexicon=batch.lexicon,
         at=wanted,
     )
     first_rows = rows[:, None]  # [texts, 1] of each text
@@ -124,7 +115,8 @@ def slot_search(
         if is_global:
             if still < texts:
                 ending = hidden[still * keep :, :1]
-                _, given = _global_log_p(model, tables, ending, torch.tensor([end], device=device))
+                end = torch.tensor([batch.end], device=device)
+                _, given = _global_log_p(model, tables, ending, end)
                 over, ranks = (log_p[still:] + given.view(-1, keep)).topk(min(k, keep), dim=1)
                 finished.append(_Finished(slot, still, over, ranks, lost[still:]))
                 if still == 0:

@@ -16,15 +16,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from groot.search.batch import Batch
 from groot.search.found import Found, is_proven, trace
-from groot.search.label_tables import LabelTables
-from groot.search.step import StepModel
 
 TOKENS_A_PASS = 64  # by measurement: on a processor, fewer take hardly less time
 
@@ -51,23 +49,13 @@ class _Tree:
     """Prefixes as nodes; what may follow each is known if it went through the model, else guessed.
 
     Args:
-        model: that `grows`.
-        tables: of a grammar that `keeps_step` and whose state follows from the last token alone.
-        glue: forced tokens before each slot.
-        end: the one forced token behind the last slot.
-        memory: the text, encoded.
+        text: one, of a grammar whose state follows from the last token alone; the model `grows`.
     """
 
-    def __init__(
-        self,
-        model: StepModel,
-        tables: LabelTables,
-        glue: list[tuple[int, ...]],
-        end: int,
-        memory: Any,
-    ) -> None:
+    def __init__(self, text: Batch) -> None:
+        tables, glue = text.tables, text.glue
         assert tables.open_behind is not None
-        self.model, self.choice_ids = model, tables.choice_ids
+        self.model, self.choice_ids = text.model, tables.choice_ids
         self.blocked = tables.open_behind.cpu()
         template, ends = tables.layout(glue)
         # a prefix of n choices ends in token stops[n] of its target, the start token counted
@@ -95,9 +83,10 @@ class _Tree:
         self.places = np.arange(self.stops[-1] + 1)  # in their targets
         tokens = template.clone()
         tokens[ends[:-1]] = self.choice_ids[first]
-        rows = torch.zeros(1, dtype=torch.long, device=model.device)
-        lexicon = tables.lexicon([*glue, (end,)])
-        self.decoding, hidden = model.begin(memory, rows, tokens[None], lexicon=lexicon, at=ends)
+        rows = torch.zeros(1, dtype=torch.long, device=text.device)
+        self.decoding, hidden = self.model.begin(
+            text.memory, rows, tokens[None], lexicon=text.lexicon, at=ends
+        )
         self.chain_logits = self._learn(chain, hidden)
 
     def _learn(self, nodes: np.ndarray, hidden: Tensor) -> Tensor:
@@ -170,27 +159,13 @@ class _Tree:
         return found
 
 
-def tree_search(
-    model: StepModel,
-    tables: LabelTables,
-    glue: list[tuple[int, ...]],
-    end: int,
-    memory: Any,
-    *,
-    k: int,
-    n_proven: int,
-    width: int,
-) -> Found:
+def tree_search(text: Batch, *, k: int, n_proven: int, width: int) -> Found:
     """Search the top k targets of one text, over the allowed tokens.
 
     Args:
-        model: that `grows`.
-        tables: of a grammar that `keeps_step` and whose state follows from the last token alone.
-        glue: forced tokens before each slot, at least one slot.
-        end: the one forced token behind the last slot.
-        memory: the text, encoded.
+        text: one, of a grammar whose state follows from the last token alone; the model `grows`.
     """
-    tree, slots = _Tree(model, tables, glue, end, memory), len(glue)
+    tree, slots = _Tree(text), len(text.glue)
     start, none = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
     steps = [_Step(start, np.zeros(1, dtype=np.float32), -math.inf, none, none)]
     while asked := _look_ahead(tree, steps, slots, width):
@@ -202,7 +177,7 @@ def tree_search(
         np.arange(min(k, len(last.log_p)))[None],
     )
     values = tuple(last.log_p[:k].tolist())
-    paths = tuple(map(tuple, tables.names[path_ids[0]].tolist()))
+    paths = tuple(map(tuple, text.tables.names[path_ids[0]].tolist()))
     return Found(paths, values, is_proven(values, n_proven, last.lost), width)
 
 
