@@ -344,10 +344,26 @@ class Labeler:
         Texts of more than window_words words are searched window by window; the windows' targets
         count as independent, so the log_p of the whole is the sum.
         """
+        searched = self.searched_candidates(
+            examples, k=k, width=width, max_width=max_width, batch_size=batch_size
+        )
+        return [candidates for candidates, _ in searched]
+
+    def searched_candidates(
+        self,
+        examples: Sequence[Example],
+        *,
+        k: int,
+        width: int | None = None,
+        max_width: int = MAX_WIDTH,
+        batch_size: int = 64,
+    ) -> list[tuple[list[Candidate], list[Found]]]:
+        """Like `candidates`, with the searches of each example, one per window."""
         searched = self._search(
             examples, k=k, width=width, max_width=max_width, batch_size=batch_size
         )
-        return self._all_candidates(examples, searched, k)
+        every = self._all_candidates(examples, searched, k)
+        return [(some, found) for some, (_, found) in zip(every, searched, strict=True)]
 
     def _all_candidates(
         self, examples: Sequence[Example], searched: Sequence[_Searched], k: int

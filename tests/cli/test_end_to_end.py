@@ -65,6 +65,9 @@ def test_the_run_and_its_contract(groot, folder):
         assert set(results[stage]) >= M_KEYS
         assert len(results[stage]["reward"]["by_rank"]) == 3
         assert set(results[stage]["reward"]) >= {"by_rank", "mean_top_k", "oracle"}
+        assert results[stage]["proofs"]["texts"] == results[stage]["n_examples"]
+        assert 0 < results[stage]["proofs"]["proven"] <= results[stage]["n_examples"]
+        assert results[stage]["proofs"]["by_width"][0]["searched"] > 0
     for name in ("reward_rank_1", "reward_top_k_mean", "metric", "f1"):
         assert set(results["paired"][name]) >= {"difference", "low", "high", "p_value"}
     assert (results["split"], results["k"], results["reward"]) == ("test", 3, "f0.5")

@@ -21,6 +21,7 @@ MEASURED = {
     "intervals": {"metric": [0.61, 0.74]},
     "reward": {"by_rank": [0.7, 0.6, None], "mean_top_k": 0.65, "oracle": 0.9},
     "calibration_error": None,
+    "proofs": {"texts": 8, "proven": 6, "by_width": []},
 }
 RESULTS = {
     **dict.fromkeys(("fit", "fit_mbr", "optimised", "optimised_mbr"), MEASURED),
@@ -164,6 +165,8 @@ def test_the_table_and_the_progress(groot, recipe, tmp_path):
         assert part in told.out
     assert "0.020 [0.010, 0.030]" in told.out
     assert "0.0004" in told.out
+    (shares,) = (line.split() for line in told.out.splitlines() if "share proven" in line)
+    assert shares == ["share", "proven", *4 * ["0.750"]]
     assert f"report: {tmp_path / 'report.html'}" in told.out
     assert "continuing from step 2 of fit" in told.err
     assert "fit done in 1:01, dev f0.5 0.600" in told.err

@@ -76,6 +76,7 @@ def test_a_run_keeps_the_contract_of_its_folder(run, data):
     for name in ("fit", "optimised"):
         assert results[name]["task"] == "text"
         assert results[name]["f1"] is None
+        assert results[name]["proofs"] is None
         examples, candidates = read_records(out / "evaluation" / f"{name}.jsonl")
         assert len(examples) == 24
         for some in candidates:

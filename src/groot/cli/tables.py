@@ -97,6 +97,8 @@ def results_table(results: Mapping[str, Any]) -> Table:
     add(f"  mean of the top {k}", lambda one: number(one["reward"]["mean_top_k"]))
     add(f"  best of the top {k}", lambda one: number(one["reward"]["oracle"]))
     add("calibration error", lambda one: number(one["calibration_error"]))
+    if all(one.get("proofs") for one in found):
+        add("share proven", lambda one: number(one["proofs"]["proven"] / one["proofs"]["texts"]))
     return table
 
 

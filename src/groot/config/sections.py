@@ -236,7 +236,11 @@ class RewardConfig(Section):
 class SearchConfig(Section):
     """How candidates are searched."""
 
-    width: int = Field(16, gt=0, description="prefixes kept per example and step")
+    width: int = Field(
+        16,
+        gt=0,
+        description="prefixes kept for the final numbers: so many, or one per candidate and one",
+    )
     max_width: int = Field(
         64, gt=0, description="widest search for an example whose top k is not yet certain"
     )

@@ -153,6 +153,11 @@ def united(one: Found, other: Found) -> Found:
     return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
 
 
+def without_targets(one: Found) -> Found:
+    """The certificate alone, which is short."""
+    return dataclasses.replace(one, paths=(), log_p=(), scores=None)
+
+
 def by_score(one: Found) -> Found:
     """What a guided search found, with its scores for log-probabilities."""
     return dataclasses.replace(one, log_p=one.scores or one.log_p)

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from groot.labeler import Labeler, load
 from groot.search.choose import choose_all
+from groot.search.found import without_targets
+from groot.search.label_search import first_width
 from groot.search.marginals import with_probabilities
 from groot.training.candidate_sets import Case, Generation, generate
 from groot.training.dev import dev_numbers, on_main, search_over_processes
@@ -19,7 +21,7 @@ from groot.training.items import Item, Variation, training_items
 from groot.training.optimise import contrast, contrast_cases
 from groot.training.rounds import Round
 from groot.training.stage import StageResult, StageSettings
-from groot.training.staged_run import StagedRun, objective_settings
+from groot.training.staged_run import Answer, StagedRun, objective_settings
 from groot.training.start import count_words, fit_passes
 from groot.types import Candidate, Example
 
@@ -142,23 +144,26 @@ class Job(StagedRun[Labeler, Item]):
             embedding_rate=self.config.fit.embedding_rate,
         )
 
-    def search(self, holder: Labeler, mine: Sequence[int], stage: str) -> list[list[Candidate]]:
-        """The top candidates of test texts, enough to choose among."""
+    def search(self, holder: Labeler, mine: Sequence[int], stage: str) -> list[Answer]:
+        """The top candidates of test texts, enough to choose among, with their certificates."""
         examples = [self.data.test[index] for index in mine]
-        found: list[list[Candidate]] = []
+        answers: list[Answer] = []
         wanted = max(self.config.evaluation.k, self.config.evaluation.mbr_candidates)
         for first in range(0, len(examples), 256):
-            part = holder.candidates(
+            part = holder.searched_candidates(
                 examples[first : first + 256],
                 k=wanted,
-                width=max(self.config.search.width, 2 * wanted),
+                width=max(self.config.search.width, first_width(wanted)),
                 max_width=self.config.search.max_width,
                 batch_size=self.config.search.batch_size,
             )
-            found += [with_probabilities(some) for some in part]
-            self.events(StepDone(stage, len(found), len(examples)))
+            answers += [
+                Answer(with_probabilities(some), tuple(map(without_targets, found)))
+                for some, found in part
+            ]
+            self.events(StepDone(stage, len(answers), len(examples)))
             self._stop_between_chunks(stage)
-        return found
+        return answers
 
     def ranked(
         self, examples: Sequence[Example], found: Sequence[Sequence[Candidate]], how: str

@@ -22,6 +22,8 @@ from groot.models.embedded import count_parameters
 from groot.models.loading import add_lora
 from groot.models.text_model import TextModel, set_dropout
 from groot.rewards import Reward
+from groot.search.found import Found
+from groot.search.proofs import proofs
 from groot.training.candidate_sets import Case, describe, read_cases, write_cases
 from groot.training.dev import over_processes
 from groot.training.evaluate_folder import CONFIG_FILE, with_rewards
@@ -38,6 +40,19 @@ from groot.training.weight_average import go_back
 from groot.types import Candidate, Example
 
 RESULTS_FILE = "results.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of a test example.
+
+    Args:
+        candidates: best first.
+        searches: that they come from, for the certificates; none where texts are written.
+    """
+
+    candidates: Sequence[Candidate]
+    searches: tuple[Found, ...] = ()
 
 
 class Held(Protocol):
@@ -130,8 +145,8 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         """Train on rewarded candidates."""
 
     @abstractmethod
-    def search(self, holder: Holder, mine: Sequence[int], stage: str) -> list[list[Candidate]]:
-        """Candidates of the test examples `mine`, best first."""
+    def search(self, holder: Holder, mine: Sequence[int], stage: str) -> list[Answer]:
+        """What the holder says of the test examples `mine`."""
 
     @abstractmethod
     def ranked(
@@ -315,8 +330,10 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         results: dict[str, Any] = {}
         if self.accelerator.is_main_process:
             samples = evaluation.bootstrap_samples
-            for name, one in {**fitted, **optimised}.items():
-                results[name] = one.summary(n_resamples=samples)
+            for stage, measured in (("fit", fitted), ("optimised", optimised)):
+                proven = self.run.info_of(f"evaluate {stage}").get("proofs")
+                for name, one in measured.items():
+                    results[name] = one.summary(n_resamples=samples) | {"proofs": proven}
             for before, after in zip(fitted, optimised, strict=True):
                 results["paired" + before.removeprefix("fit")] = compare(
                     fitted[before],
@@ -349,19 +366,22 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
             self.events(StageStarted(stage, len(examples)))
             counts = RewardCount(self.reward, self.accelerator)
             started = time.perf_counter()
-            found: list[list[Candidate]] = over_processes(
+            answers: list[Answer] = over_processes(
                 lambda mine: self.search(holder, mine, stage),
                 len(examples),
                 self.accelerator,
             )
             if self.accelerator.is_main_process:
+                found = [one.candidates for one in answers]
                 for how, key in keys.items():
                     ranked = [
                         list(some[: evaluation.k]) for some in self.ranked(examples, found, how)
                     ]
                     write_records(paths[key], examples, with_rewards(examples, ranked, self.reward))
             self.accelerator.wait_for_everyone()
-            self.run.mark_done(stage, {"rewards": counts.so_far()})
+            searches = [search for one in answers for search in one.searches]
+            proven = proofs(searches).as_json() if searches else None
+            self.run.mark_done(stage, {"rewards": counts.so_far(), "proofs": proven})
             self.events(StageFinished(stage, time.perf_counter() - started, {}))
         measured = {}
         for key, path in paths.items():

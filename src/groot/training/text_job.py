@@ -13,7 +13,7 @@ from groot.training.dev import dev_numbers, on_main, over_processes
 from groot.training.events import StepDone
 from groot.training.rounds import Round, rounds_of
 from groot.training.stage import StageResult, StageSettings
-from groot.training.staged_run import StagedRun, objective_settings
+from groot.training.staged_run import Answer, StagedRun, objective_settings
 from groot.training.start import text_fit_passes
 from groot.training.text_candidates import Writing, generate_texts, write_texts
 from groot.training.text_fit import (
@@ -173,7 +173,7 @@ class TextJob(StagedRun[Generator, TextItem]):
             embedding_rate=self.config.fit.embedding_rate,
         )
 
-    def search(self, holder: Generator, mine: Sequence[int], stage: str) -> list[list[Candidate]]:
+    def search(self, holder: Generator, mine: Sequence[int], stage: str) -> list[Answer]:
         """Texts of test prompts, the most probable first."""
 
         def progress(done: int) -> None:
@@ -182,7 +182,7 @@ class TextJob(StagedRun[Generator, TextItem]):
 
         # one name for both models: they are measured with the same random numbers
         k = self.config.evaluation.k
-        return self._write(holder, self.data.test, mine, k, "evaluate", progress)
+        return list(map(Answer, self._write(holder, self.data.test, mine, k, "evaluate", progress)))
 
     def ranked(
         self, examples: Sequence[Example], found: Sequence[Sequence[Candidate]], how: str

@@ -80,6 +80,7 @@ def _encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tens
         asking = rows_at(mask)
     flat = ids[mask] if is_packed else ids.flatten()
     hidden = weights.embed(flat)  # [R, d]
+    places: list[Tensor | None]
     for index, block in enumerate(weights.blocks):
         if index == 0:
             entering, tokens = weights.first_in(flat)
