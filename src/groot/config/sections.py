@@ -239,7 +239,7 @@ class SearchConfig(Section):
     width: int = Field(
         16,
         gt=0,
-        description="prefixes kept for the final numbers: so many, or one per candidate and one",
+        description="prefixes kept for the final numbers; at least one more than candidates",
     )
     max_width: int = Field(
         64, gt=0, description="widest search for an example whose top k is not yet certain"
