@@ -48,6 +48,7 @@ from groot.training.weight_average import WeightAverage
 from groot.types import Example
 
 BATCH = 32  # texts of a step
+STEP_ROUNDS = 7  # how often steps are measured
 REWARD = "f0.5"
 STAGES = {
     "vary": "texts varied and spelled",
@@ -74,8 +75,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a fitted labeler")
     parser.add_argument("--data", default="mit_restaurant")
     parser.add_argument("--against", type=Path, help="the src folder of another tree")
-    parser.add_argument("--texts", type=int, default=512, help="first texts of training, a round")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
+    parser.add_argument("--texts", type=int, help="first training texts of a round; default: all")
+    parser.add_argument("--rounds", type=int, default=3, help="how often a round is measured")
     parser.add_argument("--page", type=Path, help="Markdown page with a section to replace")
     parser.add_argument("--json", type=Path, help="where the numbers go")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
@@ -249,7 +250,7 @@ def compare_steps(given: argparse.Namespace) -> dict[str, Any]:
 
     timings = alternate(
         {name: three(run) for name, run in contenders.items()},
-        rounds=given.rounds,
+        rounds=STEP_ROUNDS,
         budget_s=60.0,
         warm_up=lambda: [run() for run in contenders.values()],
     )
@@ -318,7 +319,7 @@ class Clock:
 def round_of(given: argparse.Namespace) -> dict[str, Any]:
     """Processor seconds of each stage of a round over some texts, and what came out."""
     labeler, items, variation, dev = start(given)
-    count = min(given.texts, len(items))
+    count = min(given.texts or len(items), len(items))
     share = dev[: max(1, round(len(dev) * count / len(items)))]
     clock = Clock()
     with parse_rewards([REWARD]) as reward, tempfile.TemporaryDirectory() as folder:
@@ -402,7 +403,7 @@ def compare_rounds(given: argparse.Namespace) -> dict[str, Any]:
                 out = Path(folder) / f"{name}.json"
                 command = [sys.executable, __file__, "--worker", str(out)]
                 command += ["--model", str(given.model), "--data", given.data]
-                command += ["--texts", str(given.texts)]
+                command += [] if given.texts is None else ["--texts", str(given.texts)]
                 environment = {**os.environ, "PYTHONPATH": str(trees[name]), "OMP_NUM_THREADS": "1"}
                 subprocess.run(command, check=True, env=environment)
                 found[name].append(json.loads(out.read_text(encoding="utf-8")))
@@ -460,12 +461,13 @@ def page(
     """The section of the page."""
     command = f"python benchmarks/training.py --model RUN/fitted --data {given.data}"
     command += "" if given.against is None else " --against OTHER/src"
-    command += f" --texts {given.texts} --rounds {given.rounds}"
+    command += "" if given.texts is None else f" --texts {given.texts}"
+    command += f" --rounds {given.rounds}"
     lines = [f"## Training steps and rounds\n\n```\n{command}\n```\n\n{machine_line(facts)}\n"]
     lines.append(
         f"A step on one batch of {BATCH} texts of {given.data}, the embedded default, one thread:"
         " forward, backward, clipping, AdamW, average of the weights. Processor time, medians and"
-        f" medians of ratios over {steps['rounds']} rounds in alternation. *A row each* is plain"
+        f" medians of ratios over {STEP_ROUNDS} rounds in alternation. *A row each* is plain"
         " scoring: every candidate is an input of its own to the modules of transformers.\n"
     )
     reference = "ratio to transformers' likelihood"
@@ -480,11 +482,12 @@ def page(
     lines.append(f"\nDecoder positions per text with 8 candidates: {counts}.\n")
     seconds, totals = rounds["seconds"], rounds["total"]
     lines.append(
-        f"A round of contrast with the default settings over the first {rounds['texts']} training"
-        f" texts and {rounds['dev texts']} dev texts of {given.data}, from one fitted model: all of"
-        f" its stages, processor seconds, medians of {rounds['rounds']} runs, each in a process of"
-        " its own, in turns, which keeps freed memory if the tree's commands do. The checkpoint"
-        " counts by the share of the texts.\n"
+        "A round of contrast with the default settings over"
+        f" {'all' if given.texts is None else 'the first'} {rounds['texts']:,} training texts and"
+        f" {rounds['dev texts']} dev texts of {given.data}, from one fitted model: all of its"
+        f" stages, processor seconds, medians of {rounds['rounds']} runs, each in a process of its"
+        " own, in turns, which keeps freed memory if the tree's commands do. The checkpoint counts"
+        " by the share of the texts.\n"
     )
     names = list(totals)
     rows = [[STAGES[stage], *(f"{seconds[name][stage]:.2f}" for name in names)] for stage in STAGES]
