@@ -48,7 +48,7 @@ from groot.training.weight_average import WeightAverage
 from groot.types import Example
 
 BATCH = 32  # texts of a step
-STEP_ROUNDS = 7  # how often steps are measured
+STEP_ROUNDS = 7  # how often steps are measured at most
 REWARD = "f0.5"
 STAGES = {
     "vary": "texts varied and spelled",
@@ -467,7 +467,7 @@ def page(
     lines.append(
         f"A step on one batch of {BATCH} texts of {given.data}, the embedded default, one thread:"
         " forward, backward, clipping, AdamW, average of the weights. Processor time, medians and"
-        f" medians of ratios over {STEP_ROUNDS} rounds in alternation. *A row each* is plain"
+        f" medians of ratios over {steps['rounds']} rounds in alternation. *A row each* is plain"
         " scoring: every candidate is an input of its own to the modules of transformers.\n"
     )
     reference = "ratio to transformers' likelihood"

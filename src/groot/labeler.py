@@ -358,7 +358,11 @@ class Labeler:
         max_width: int = MAX_WIDTH,
         batch_size: int = 64,
     ) -> list[tuple[list[Candidate], list[Found]]]:
-        """Like `candidates`, with the searches of each example, one per window."""
+        """Like `candidates`, with the certificates of the searches.
+
+        Returns:
+            per example its candidates, and what was found in each of its windows.
+        """
         searched = self._search(
             examples, k=k, width=width, max_width=max_width, batch_size=batch_size
         )

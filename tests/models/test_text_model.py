@@ -39,6 +39,10 @@ def test_logits_of_some_tokens_follow_the_weights_and_the_tokens(model, hidden):
     torch.testing.assert_close(model.logits(hidden, ids), whole(model, hidden))
     head.bias.normal_()
     torch.testing.assert_close(model.logits(hidden, ids), whole(model, hidden))
+    bias = getattr(model.model, "final_logits_bias", None)
+    if bias is not None:
+        bias.add_(1.0)
+        torch.testing.assert_close(model.logits(hidden, ids), whole(model, hidden))
     ids.add_(1)
     torch.testing.assert_close(model.logits(hidden, ids), model.logits(hidden)[..., IDS + 1])
 

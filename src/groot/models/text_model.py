@@ -19,7 +19,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from groot.models.families import family_of
 from groot.models.t5.decoding import T5Decoding
 from groot.models.t5.encoding import t5_encode
-from groot.models.t5.weights import LARGE, Prepared
+from groot.models.t5.weights import LARGE, Prepared, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class TextModel(nn.Module):
         config = core.config
         is_scaled = getattr(config, "scale_decoder_outputs", False)
         self._scale = config.d_model**-0.5 if is_scaled else None
+        self._is_biased = hasattr(core, "final_logits_bias")
         # of the output layer, see `_head_rows`
         self._rows: tuple[Tensor, object, tuple[Tensor, Tensor | None]] | None = None
         self.end_id = int(tokenizer.eos_token_id)
@@ -222,38 +223,38 @@ class TextModel(nn.Module):
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """Logits of hidden states [..., d] over the vocabulary, or over the tokens `ids` only."""
-        core = self._parts[0]
-        head = core.get_output_embeddings()
+        head = self._parts[0].get_output_embeddings()
         if ids is not None:
             return nn.functional.linear(hidden, *self._head_rows(head, ids))
         if self._scale is not None:
             hidden = hidden * self._scale
-        bias = getattr(core, "final_logits_bias", None)
         logits: Tensor = head(hidden)
-        return logits if bias is None else logits + bias[0]
+        return logits if self._bias is None else logits + self._bias[0]
+
+    @property
+    def _bias(self) -> Tensor | None:
+        """[1, V] what some families add to their logits."""
+        return self._parts[0].final_logits_bias if self._is_biased else None
 
     def _head_rows(self, head: Any, ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Weight [A, d] and bias [A] of the output layer for the tokens `ids` [A], scale included.
 
         Kept until any of them changes, where nothing is to be learnt.
         """
-        weight, bias = head.weight, head.bias
+        biases = [part for part in (head.bias, self._bias) if part is not None]
         is_kept = not torch.is_grad_enabled() and not ids.is_inference()
-        version = None
+        now = versions([head.weight, ids, *biases]) if is_kept else None
+        if is_kept and self._rows is not None:
+            known, then, rows = self._rows
+            if known is ids and then == now:
+                return rows
+        weight = head.weight[ids] if self._scale is None else head.weight[ids] * self._scale
+        bias = None
+        for part in biases:
+            bias = part.view(-1)[ids] if bias is None else bias + part.view(-1)[ids]
+        rows = weight, bias
         if is_kept:
-            of_bias = bias is None or bias._version
-            version = weight.data_ptr(), weight._version, ids._version, of_bias
-            if self._rows is not None:
-                known, of_version, rows = self._rows
-                if known is ids and of_version == version:
-                    return rows
-        more = getattr(self._parts[0], "final_logits_bias", None)
-        if more is not None:
-            bias = more[0] if bias is None else more[0] + bias
-        chosen = weight[ids] if self._scale is None else weight[ids] * self._scale
-        rows = chosen, None if bias is None else bias[ids]
-        if is_kept:
-            self._rows = ids, version, rows
+            self._rows = ids, now, rows
         return rows
 
 

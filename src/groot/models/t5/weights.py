@@ -272,10 +272,10 @@ class Prepared:
     def of(self, stack: Any) -> T5Weights:
         """The weights of a stack as they are now."""
         known = self._ready.get(id(stack))
-        if known is None or known[1] != _versions(known[0]):
+        if known is None or known[1] != versions(known[0]):
             parameters = list(stack.parameters())
             with torch.inference_mode(False):  # what is kept must outlive the mode
-                known = (parameters, _versions(parameters), T5Weights(stack))
+                known = (parameters, versions(parameters), T5Weights(stack))
             self._ready[id(stack)] = known
         return known[2]
 
@@ -284,6 +284,6 @@ class Prepared:
         self._ready.clear()
 
 
-def _versions(parameters: Sequence[Tensor]) -> object:
-    """What changes with the weights: every optimizer and every load counts a version up."""
-    return [(p.data_ptr(), p._version) for p in parameters]
+def versions(tensors: Sequence[Tensor]) -> object:
+    """What changes with the numbers in them: every optimizer and every load counts a version up."""
+    return [(tensor.data_ptr(), tensor._version) for tensor in tensors]
