@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from groot.data import read_splits
-from groot.labeler import Labeler, example_of, load
 from groot.types import Example
+from groot.writer.labeler import Labeler, example_of, load
 
 BATCH = 64
 LONG_WORDS = 2000

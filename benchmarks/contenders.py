@@ -13,12 +13,12 @@ import transformers
 from side_by_side import Rates
 
 from groot.config import Config
-from groot.labeler import Labeler
 from groot.models.ctranslate2_export import CTranslate2Model, convert_to_ctranslate2
 from groot.models.text_model import TextModel
+from groot.recipes.start import make_labeler
 from groot.search.label_search import Found, label_search
-from groot.training.start import make_labeler
 from groot.types import Example
+from groot.writer.labeler import Labeler
 
 SHAPES = ("embedded", "t5-small", "mt5-small")
 

@@ -32,9 +32,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from groot.models.reward_model import RewardModel
+from groot.guides import GUIDES, Guide
 from groot.models.text_model import TextModel
-from groot.search.guides import GUIDES, Guide
+from groot.reward_models.prefix_model import RewardModel
 from groot.search.sampling import sample
 
 END = 0

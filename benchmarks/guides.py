@@ -44,26 +44,26 @@ from groot.data import read_examples
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import Preference, preferences_of_candidates
 from groot.evaluation.guide_table import ROWS
-from groot.generator import Generator, load_generator
-from groot.models.reward_model import load_reward_model
+from groot.guides import GUIDES
+from groot.guides.guide import Guide
+from groot.recipes.reward_model import RewardModelSettings, train_reward_model
+from groot.recipes.run import train_run
+from groot.recipes.tune_text import TuneSettings, tune_text
 from groot.report import write_report
+from groot.reward_models.prefix_model import load_reward_model
 from groot.rewards import Reward, parse_rewards
-from groot.search.guides import GUIDES
-from groot.search.guides.guide import Guide
 from groot.search.sampling import sample
-from groot.steering.compare_guides import (
+from groot.studies.compare_guides import (
     Entry,
     compare_guides,
     gold_rewards,
     mean_reward_of,
 )
-from groot.steering.counted import CountedRewardModel
-from groot.steering.diagnose import diagnose
-from groot.steering.guide_entries import WEIGHTED, Materials, make_entry
-from groot.steering.reward_model import RewardModelSettings, train_reward_model
-from groot.steering.tune_text import TuneSettings, tune_text
-from groot.training.run import train_run
+from groot.studies.counted import CountedRewardModel
+from groot.studies.diagnose import diagnose
+from groot.studies.guide_entries import WEIGHTED, Materials, make_entry
 from groot.types import Example
+from groot.writer.generator import Generator, load_generator
 
 SENTENCES, REQUESTS = "snips", "snips_requests"
 WINDOW = "7-10"

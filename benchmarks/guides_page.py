@@ -20,7 +20,7 @@ from side_by_side import machine_line, table, write_section
 
 from groot.evaluation.guide_table import holm
 from groot.evaluation.significance import bootstrap_intervals, mean_of, paired_difference
-from groot.models.reward_model import Kind
+from groot.reward_models.prefix_model import Kind
 
 # What the published table claims, (better, worse); then the same with equal decoding, as ARGS is
 # greedy; then those on tuned models. The third member: the share of the worse that must be beaten.

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from groot.outputs.choose import expected_rewards
 from groot.rewards import Reward, parse_rewards
-from groot.search.choose import expected_rewards
 from groot.types import Candidate, Example, Span
 
 WORDS = 10

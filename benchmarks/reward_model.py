@@ -19,10 +19,10 @@ from side_by_side import alternate, machine, machine_line, table, write_json, wr
 from torch import Tensor
 
 from groot.models.embedded_text import make_text_model
-from groot.models.reward_model import RewardModel
 from groot.objectives import partial_bradley_terry
-from groot.steering.pair_items import PairItem
-from groot.steering.pair_losses import pair_loss
+from groot.recipes.pair_items import PairItem
+from groot.recipes.pair_losses import pair_loss
+from groot.reward_models.prefix_model import RewardModel
 
 
 def make_model(device: str) -> RewardModel:

@@ -58,12 +58,12 @@ from side_by_side import (
     write_section,
 )
 
-from groot.cli.heap import keep_freed_memory
 from groot.data import read_examples
-from groot.labeler import load
-from groot.labels.grammar import Normalise
+from groot.engine.heap import keep_freed_memory
 from groot.models.ctranslate2_export import CTranslate2Model
+from groot.targets.grammar import Normalise
 from groot.types import Example
+from groot.writer.labeler import load
 
 DATA = ("mit_restaurant", "snips")
 GROOT = "groot"

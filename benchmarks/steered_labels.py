@@ -29,17 +29,17 @@ from side_by_side import write_json, write_section
 from groot.data.benchmarks import read_benchmark
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import preferences_of_candidates
-from groot.evaluation.outputs import counts_by_label
 from groot.evaluation.significance import mean_of, metric_of, paired_difference
 from groot.evaluation.spans import Counts, MicroF, MicroPrecision, MicroRecall
-from groot.labeler import Labeler, load
-from groot.models.reward_model import load_reward_model
+from groot.guides import GUIDES, Guide
+from groot.guides.saved_guides import load_guide
+from groot.outputs.items import counts_by_label
+from groot.recipes.reward_model import RewardModelSettings, train_reward_model
+from groot.recipes.steer import train_steering
+from groot.reward_models.prefix_model import load_reward_model
 from groot.rewards import Reward, parse_rewards
-from groot.saved_guides import load_guide
-from groot.search.guides import GUIDES, Guide
-from groot.steering.reward_model import RewardModelSettings, train_reward_model
-from groot.steering.steer import train_steering
 from groot.types import Candidate, Example
+from groot.writer.labeler import Labeler, load
 
 WIDTH = 8
 WEIGHTS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # of args and pargs, tried on dev

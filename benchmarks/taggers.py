@@ -30,11 +30,11 @@ from side_by_side import (
 )
 from threadpoolctl import threadpool_limits
 
-from groot.cli.heap import keep_freed_memory
 from groot.config import load_config
 from groot.data import read_splits
-from groot.labeler import Labeler, example_of, load
+from groot.engine.heap import keep_freed_memory
 from groot.types import Example, Span
+from groot.writer.labeler import Labeler, example_of, load
 
 Spans = set[tuple[int, int, str]]
 PROVEN, GREEDY, PROBABLE = "groot, top 1", "groot, greedy", "groot, with probabilities"

@@ -29,23 +29,24 @@ from accelerate import Accelerator
 from side_by_side import alternate, machine, machine_line, table, write_json, write_section
 
 from groot.data import read_splits
-from groot.labeler import Labeler, load
+from groot.engine.processes import make_accelerator
+from groot.engine.run_folder import RunFolder
+from groot.engine.stage import StageContext, StageSettings
+from groot.engine.training_state import TrainingState
+from groot.engine.weight_average import WeightAverage
 from groot.models.embedded import parameter_groups
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p
 from groot.models.text_model import set_dropout
 from groot.objectives import OBJECTIVES
+from groot.recipes import optimise
+from groot.recipes.dev import dev_numbers
+from groot.recipes.items import Item, Variation, training_items
+from groot.recipes.optimise import ContrastCase, contrast_cases
 from groot.rewards import Reward, parse_rewards
-from groot.training import candidate_sets, optimise
-from groot.training.candidate_sets import EXPECTED, Case, Generation, generate, write_cases
-from groot.training.dev import dev_numbers
-from groot.training.items import Item, Variation, training_items
-from groot.training.optimise import ContrastCase, contrast_cases
-from groot.training.processes import make_accelerator
-from groot.training.run_folder import RunFolder
-from groot.training.stage import StageContext, StageSettings
-from groot.training.training_state import TrainingState
-from groot.training.weight_average import WeightAverage
+from groot.rollouts import candidate_sets
+from groot.rollouts.candidate_sets import EXPECTED, Case, Generation, generate, write_cases
 from groot.types import Example
+from groot.writer.labeler import Labeler, load
 
 BATCH = 32  # texts of a step
 STEP_ROUNDS = 7  # how often steps are measured at most
@@ -102,7 +103,7 @@ def main() -> None:
 def treat_memory_as_commands_do() -> None:
     """Keep freed memory, where the commands of the measured tree do."""
     try:
-        from groot.cli.heap import keep_freed_memory
+        from groot.engine.heap import keep_freed_memory
     except ImportError:  # an older tree
         return
     keep_freed_memory()

@@ -140,9 +140,9 @@ def fitted_generator(shape: Any) -> Any:
     """A small generator after sixty steps on SENTENCES."""
     import torch
 
-    from groot.generator import Generator
     from groot.models.embedded_text import make_text_model
     from groot.models.text_scoring import token_log_p
+    from groot.writer.generator import Generator
 
     model = make_text_model(
         SENTENCES * 3, shape=shape, vocabulary_size=300, width=32, encoder_layers=1, layers=1,

@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groot.folders import load
-    from groot.generator import Generator
-    from groot.labeler import Labeler
-    from groot.training.groot_trainer import GrootConfig, GrootTrainer
+    from groot.recipes.groot_trainer import GrootConfig, GrootTrainer
     from groot.types import Candidate, Example, Span
+    from groot.writer.folders import load
+    from groot.writer.generator import Generator
+    from groot.writer.labeler import Labeler
 
 __version__ = "0.1.0"
 
@@ -23,12 +23,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "Candidate": "groot.types",
     "Example": "groot.types",
-    "Generator": "groot.generator",
-    "GrootConfig": "groot.training.groot_trainer",
-    "GrootTrainer": "groot.training.groot_trainer",
-    "Labeler": "groot.labeler",
+    "Generator": "groot.writer.generator",
+    "GrootConfig": "groot.recipes.groot_trainer",
+    "GrootTrainer": "groot.recipes.groot_trainer",
+    "Labeler": "groot.writer.labeler",
     "Span": "groot.types",
-    "load": "groot.folders",
+    "load": "groot.writer.folders",
 }
 
 __all__ = [

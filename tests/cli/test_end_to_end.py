@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from groot.evaluation.records import read_records
-from groot.labeler import load
 from groot.search.label_search import first_width
 from groot.search.proofs import proofs
-from groot.training.evaluate_folder import evaluate_folder
+from groot.studies.evaluate_folder import evaluate_folder
+from groot.writer.labeler import load
 
 SMALL = {
     "fit.passes": 2,

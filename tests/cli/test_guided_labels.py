@@ -9,11 +9,11 @@ import torch
 import groot as package
 from groot.config import load_config
 from groot.data.sample import read_sample
+from groot.guides.saved_guides import make_guide, save_guide
 from groot.models.embedded_text import make_text_model
-from groot.models.reward_folders import open_reward_model
-from groot.models.reward_model import RewardModel
-from groot.saved_guides import make_guide, save_guide
-from groot.training.start import make_labeler
+from groot.recipes.start import make_labeler
+from groot.reward_models.folders import open_reward_model
+from groot.reward_models.prefix_model import RewardModel
 
 TEXTS = ["play nina simone in paris", "book a table in may", ""]
 

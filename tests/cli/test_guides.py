@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from groot.generator import Generator
 from groot.models.loading import load_model
-from groot.models.reward_model import RewardModel
+from groot.reward_models.prefix_model import RewardModel
+from groot.writer.generator import Generator
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import groot.cli.predict_file as predict_file_module
+import groot.work.predict_file as predict_file_module
 from groot.config import load_config
 from groot.data.sample import read_sample
-from groot.labeler import Labeler, Prediction
+from groot.recipes.start import make_labeler
 from groot.search.found import Found
-from groot.training.start import make_labeler
 from groot.types import Candidate, Span
+from groot.writer.labeler import Labeler, Prediction
 
 
 class Capitals(Labeler):

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from groot.cli import progress
-from groot.training.events import Note, StageFinished, StageStarted, StepDone
+from groot.engine.events import Note, StageFinished, StageStarted, StepDone
 
 
 def test_plain_lines_come_at_intervals(capsys, monkeypatch):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from groot.data.candidates import CandidateRow, write_candidates
-from groot.labeler import example_of
-from groot.training.candidate_sets import Case, write_cases
+from groot.rollouts.candidate_sets import Case, write_cases
+from groot.writer.labeler import example_of
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import groot.cli.predict_file as predict_file_module
-import groot.training.predicted_items as items_module
+import groot.studies.predicted_items as items_module
+import groot.work.predict_file as predict_file_module
 from groot.evaluation.calibration_map import Calibration, Map, read_calibration
-from groot.labeler import Labeler, Prediction
 from groot.models.model_folder import SETTINGS_FILE
 from groot.types import Candidate, Span
+from groot.writer.labeler import Labeler, Prediction
 
 LABELS = ("good", "bad")
 

@@ -8,8 +8,8 @@ import pytest
 
 from groot.cli.reward_option import spread_rewards
 from groot.config import load_config
-from groot.training.events import Note, StageFinished, StageStarted, StepDone
-from groot.training.plan import Plan, PlannedStage
+from groot.engine.events import Note, StageFinished, StageStarted, StepDone
+from groot.recipes.plan import Plan, PlannedStage
 
 MEASURED = {
     "precision": 0.75,
@@ -37,10 +37,10 @@ RESULTS = {
 
 
 class Recipe(ModuleType):
-    """groot.training.run without the training."""
+    """groot.recipes.run without the training."""
 
     def __init__(self) -> None:
-        super().__init__("groot.training.run")
+        super().__init__("groot.recipes.run")
         self.given: dict = {}
         self.ends_with: BaseException | None = None
         self.reported: list = []
@@ -73,7 +73,7 @@ def recipe(monkeypatch) -> Recipe:
     found = Recipe()
     report = ModuleType("groot.report")
     report.write_report = found.write_report  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "groot.training.run", found)
+    monkeypatch.setitem(sys.modules, "groot.recipes.run", found)
     monkeypatch.setitem(sys.modules, "groot.report", report)
     return found
 

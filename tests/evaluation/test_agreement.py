@@ -18,7 +18,7 @@ from seqeval.scheme import IOB2
 
 from groot.evaluation.measure import measure
 from groot.evaluation.spans import MicroF
-from groot.labels.schemes import illegal_tags, spans_of_tags
+from groot.targets.schemes import illegal_tags, spans_of_tags
 from groot.types import Candidate, Example, Span
 
 LABELS = ("artist", "album", "year")

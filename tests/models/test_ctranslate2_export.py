@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from groot.errors import ModelError, OutputError
-from groot.labels import MultiClass, SentinelTags, SingleClass
 from groot.models.codec import Codec
 from groot.models.ctranslate2_export import (
     CTranslate2Model,
@@ -18,6 +17,7 @@ from groot.models.ctranslate2_export import (
 )
 from groot.models.loading import add_symbols, load_model
 from groot.search.label_search import label_search
+from groot.targets import MultiClass, SentinelTags, SingleClass
 from groot.types import Example
 
 TEXTS = ["play nina simone in the kitchen", "the weather in paris", "book", "the river in may"]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from groot.errors import ModelError
-from groot.labeler import Labeler, example_of
-from groot.labels import SentinelTags
 from groot.models.families import family_of
 from groot.models.loading import add_lora, add_symbols, load_model, save_model
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p
 from groot.search.label_search import label_search
+from groot.targets import SentinelTags
+from groot.writer.labeler import Labeler, example_of
 
 LABELS = ("artist", "city name", "date")
 
@@ -193,7 +193,7 @@ def test_the_gradient_reaches_the_weights(labeler):
 
 @torch.no_grad()
 def test_saved_and_loaded_it_writes_the_same(labeler, tmp_path):
-    from groot.labeler import load
+    from groot.writer.labeler import load
 
     before = labeler.candidates(EXAMPLES, k=3)
     labeler.save(tmp_path / "saved")

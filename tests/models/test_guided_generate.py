@@ -9,12 +9,12 @@ import torch
 from scipy.stats import chisquare
 
 from groot.errors import ShapeError
+from groot.guides import GUIDES
+from groot.guides.grammar import one_of
 from groot.models.guided_generate import GuidedLogits
 from groot.models.loading import load_model
-from groot.models.reward_model import RewardModel
+from groot.reward_models.prefix_model import RewardModel
 from groot.search.beams import beam_search
-from groot.search.guides import GUIDES
-from groot.search.guides.grammar import one_of
 from groot.search.sampling import sample
 
 INPUTS = [[20, 30, 40, 50], [60, 70], [25, 35, 45, 55, 65, 75]]

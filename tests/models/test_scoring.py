@@ -10,14 +10,14 @@ from torch import Tensor
 
 from groot.config import load_config
 from groot.errors import ShapeError
-from groot.labeler import Labeler, example_of
-from groot.labels import SentinelTags
 from groot.models import prefix_forest, scoring
 from groot.models.loading import add_lora, add_symbols, load_model
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p, packs
 from groot.models.text_model import set_dropout
-from groot.training.items import example_of_words
-from groot.training.start import make_labeler
+from groot.recipes.items import example_of_words
+from groot.recipes.start import make_labeler
+from groot.targets import SentinelTags
+from groot.writer.labeler import Labeler, example_of
 
 TEXTS = ["play nina simone in paris", "may", "what is the weather in may please", "o paris"]
 

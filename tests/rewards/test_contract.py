@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from groot.labels.sentinel_tags import SentinelTags
 from groot.rewards import REWARDS, parse_rewards
 from groot.rewards.cost_table import CostTable
+from groot.targets.sentinel_tags import SentinelTags
 from groot.types import Candidate, Example, Span
 
 WORDS = ("play", "nina", "simone", "loud", "jazz")

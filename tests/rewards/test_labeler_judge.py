@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from groot.labeler import Labeler, load
-from groot.labels import SentinelTags, SingleClass
 from groot.models.loading import add_symbols, load_model
 from groot.rewards import parse_rewards
 from groot.rewards.labeler_judge import LabelerJudge
+from groot.targets import SentinelTags, SingleClass
 from groot.types import Candidate, Example, Span
+from groot.writer.labeler import Labeler, load
 
 ASKED = Example("", columns={"intent": "music", "slots": ["artist", "song"]})
 

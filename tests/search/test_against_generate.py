@@ -8,10 +8,10 @@ import warnings
 import pytest
 import torch
 
-from groot.labeler import Labeler, example_of
-from groot.labels import MultiClass, SentinelTags, SingleClass
 from groot.models.loading import add_symbols, load_model
 from groot.search.label_search import label_search
+from groot.targets import MultiClass, SentinelTags, SingleClass
+from groot.writer.labeler import Labeler, example_of
 
 TEXTS = ("may", "play may", "paris", "nina may", "o paris", "play paris")
 K = 3

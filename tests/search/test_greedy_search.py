@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from groot.labels import SentinelTags, SingleClass
 from groot.search import label_search as search_module
 from groot.search.label_search import label_search
+from groot.targets import SentinelTags, SingleClass
 
 from .test_label_search import ONE_TOKEN, Spelling, TableModel
 

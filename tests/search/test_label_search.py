@@ -9,9 +9,9 @@ import random
 import pytest
 import torch
 
-from groot.labels import MultiClass, SentinelTags, SingleClass
-from groot.labels.grammar import spell
 from groot.search.label_search import label_search
+from groot.targets import MultiClass, SentinelTags, SingleClass
+from groot.targets.grammar import spell
 
 
 class TableModel:

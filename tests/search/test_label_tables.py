@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from groot.labels.grammar import Choice, SlotGrammar, Symbol, TokenGrammar, spell
 from groot.search.label_tables import LabelTables, tables_of
+from groot.targets.grammar import Choice, SlotGrammar, Symbol, TokenGrammar, spell
 
 IDS = {"O": (1,), "city": (2, 3, 9), "code": (2, 4, 9), "stop": (5,)}
 

@@ -8,14 +8,14 @@ import torch
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.errors import ConfigError
-from groot.labeler import example_of
-from groot.models.reward_model import RewardModel
-from groot.search.guides import GUIDES
-from groot.search.guides.grammar import Grammar, label_grammar
+from groot.guides import GUIDES
+from groot.guides.grammar import Grammar, label_grammar
+from groot.recipes.start import make_labeler
+from groot.reward_models.prefix_model import RewardModel
 from groot.search.label_search import label_search
 from groot.search.sampling import sample
 from groot.search.steered_search import steered_search
-from groot.training.start import make_labeler
+from groot.writer.labeler import example_of
 
 
 def new_labeler(*settings):

@@ -20,7 +20,6 @@ from groot.cli.diagnose import diagnose
 from groot.cli.doctor import doctor
 from groot.cli.evaluate import evaluate
 from groot.cli.export import export
-from groot.cli.heap import keep_freed_memory
 from groot.cli.predict import predict
 from groot.cli.report import report
 from groot.cli.reward_model import reward_model
@@ -29,6 +28,7 @@ from groot.cli.steer import steer
 from groot.cli.threshold import threshold
 from groot.cli.train import train
 from groot.cli.tune import tune
+from groot.engine.heap import keep_freed_memory
 from groot.errors import GrootError
 
 BAD_INPUT = 2  # exit code
@@ -96,7 +96,7 @@ def main() -> None:
         app()
     except SystemExit as leaving:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from groot.training.processes import leave
+            from groot.engine.processes import leave
 
             leave(leaving.code if isinstance(leaving.code, int) else 0)
         raise

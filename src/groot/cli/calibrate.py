@@ -47,7 +47,7 @@ def calibrate(
     from groot.cli.progress import watcher
     from groot.evaluation.calibration_map import CALIBRATION_FILE, as_report
     from groot.models.labeler_settings import labeler_folder
-    from groot.training.predicted_items import calibrate_folder
+    from groot.studies.predicted_items import calibrate_folder
 
     with watcher() as events:
         found = calibrate_folder(

@@ -31,7 +31,7 @@ from groot.cli.guide_options import (
 from groot.errors import ConfigError
 
 if TYPE_CHECKING:
-    from groot.steering.guide_entries import Materials
+    from groot.studies.guide_entries import Materials
 
 OPTIONAL = "every one that there is material for"
 
@@ -113,9 +113,9 @@ def compare_guides(
         --guides top_k,greedy,mbr --limit 100 --json
     """
     from groot.cli.progress import watcher
-    from groot.steering.compare_guides import compare_guides as compare
-    from groot.steering.guide_entries import WEIGHTED, check_names, make_entry
-    from groot.steering.open_guides import open_materials, read_prompts
+    from groot.studies.compare_guides import compare_guides as compare
+    from groot.studies.guide_entries import WEIGHTED, check_names, make_entry
+    from groot.studies.open_guides import open_materials, read_prompts
 
     grid = numbers("--weights", weights) if weights else []
     if bool(grid) != bool(dev_reward) or bool(grid) != bool(dev):
@@ -166,9 +166,9 @@ def compare_guides(
     found |= {"generator": str(folder), "prompts": prompts, "weights_tried": tried}
     path = None
     if out is not None:
+        from groot.engine.files import write_json
         from groot.report import write_report
-        from groot.steering.compare_guides import GUIDES_FILE
-        from groot.training.files import write_json
+        from groot.studies.compare_guides import GUIDES_FILE
 
         write_json(out / GUIDES_FILE, found)
         path = write_report(out)
@@ -194,8 +194,8 @@ def _with_weights(
     """The materials with the best weight of each guide, and what was tried."""
     import dataclasses
 
-    from groot.steering.compare_guides import mean_reward_of
-    from groot.steering.guide_entries import choose_weights, make_entry
+    from groot.studies.compare_guides import mean_reward_of
+    from groot.studies.guide_entries import choose_weights, make_entry
 
     with materials.generator.reward(reward) as judge:
 

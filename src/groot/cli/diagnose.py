@@ -77,11 +77,11 @@ def diagnose(
     """
     from groot.cli.guide_tables import diagnosis_tables_of_guides
     from groot.cli.progress import watcher
-    from groot.search.guides.guide import Guide
-    from groot.steering.diagnose import DIAGNOSIS_FILE
-    from groot.steering.diagnose import diagnose as ask
-    from groot.steering.guide_entries import check_names, make_entry
-    from groot.steering.open_guides import open_materials, read_prompts
+    from groot.guides.guide import Guide
+    from groot.studies.diagnose import DIAGNOSIS_FILE
+    from groot.studies.diagnose import diagnose as ask
+    from groot.studies.guide_entries import check_names, make_entry
+    from groot.studies.open_guides import open_materials, read_prompts
 
     examples = read_prompts(prompts, split=split, limit=limit)
     materials = open_materials(
@@ -120,8 +120,8 @@ def diagnose(
     found |= {"generator": str(folder), "prompts": prompts}
     path = None
     if out is not None:
+        from groot.engine.files import write_json
         from groot.report import write_report
-        from groot.training.files import write_json
 
         write_json(out / DIAGNOSIS_FILE, found)
         path = write_report(out)

@@ -13,7 +13,7 @@ from groot.config import describe
 from groot.errors import ConfigError
 
 if TYPE_CHECKING:
-    from groot.training.evaluate_folder import Evaluation
+    from groot.studies.evaluate_folder import Evaluation
 
 
 def evaluate(
@@ -81,7 +81,7 @@ def evaluate(
 
     def numbers_of(folder: Path) -> Evaluation:
         from groot.cli.progress import watcher
-        from groot.training.evaluate_folder import evaluate_folder, stored_evaluation
+        from groot.studies.evaluate_folder import evaluate_folder, stored_evaluation
 
         if data is None:
             return stored_evaluation(folder, predictions=predictions, k=k)

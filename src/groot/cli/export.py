@@ -53,7 +53,7 @@ def export(
     groot export runs/first --format ctranslate2 --out exported
     groot export runs/first --quantization int8 --data mit_restaurant --out exported-int8
     """
-    from groot.cli.export_folder import export_folder
+    from groot.work.export_folder import export_folder
 
     done = export_folder(
         folder,

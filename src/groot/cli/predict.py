@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from groot.cli.console import answer_json, say
-from groot.cli.continued_file import STANDARD
 from groot.cli.guide_options import EnsembleOption, PenaltyOption, TransformOption
 from groot.errors import ConfigError, DataError
+from groot.work.continued_file import STANDARD
 
 INTERRUPTED = 130  # exit code
 
@@ -142,9 +142,9 @@ def predict(
     groot predict runs/text --in prompts.jsonl --guide pargs --ensemble worst \\
         --reward-model runs/partial-1 --reward-model runs/partial-2
     """
-    from groot.cli.guided_texts import GuideChoice
-    from groot.cli.predict_file import PredictedFile, dropped_line, predict_file, speed_line
     from groot.cli.progress import watcher
+    from groot.work.guided_texts import GuideChoice
+    from groot.work.predict_file import PredictedFile, dropped_line, predict_file, speed_line
 
     if json and out == STANDARD:
         raise ConfigError("--json needs --out FILE: standard output holds the predictions.")

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from groot.cli.console import harmless, is_first_process, say
-from groot.training.events import Event, Note, StageFinished, StageStarted, StepDone
+from groot.engine.events import Event, Note, StageFinished, StageStarted, StepDone
 
 PLAIN_EVERY_S = 10.0  # seconds between two plain lines of one stage
 

@@ -98,7 +98,7 @@ def reward_model(
     groot reward-model runs/first/candidates/round-1.parquet --model runs/first/fitted \\
         --out runs/first-reward
     """
-    from groot.steering.reward_model import RewardModelSettings
+    from groot.recipes.reward_model import RewardModelSettings
 
     settings = RewardModelSettings(
         kind=kind,
@@ -125,12 +125,12 @@ def reward_model(
         if some is not None and some.problems:
             say(f"warning: {len(some.problems)} rows of {some.where} were left out")
     if dry_run:
-        from groot.steering.reward_model import plan_reward_model
+        from groot.recipes.reward_model import plan_reward_model
 
         _print_plan(plan_reward_model(pairs, model, settings=settings, held_out=held), as_json=json)
         return
     from groot.cli.progress import watcher
-    from groot.steering.reward_model import train_reward_model
+    from groot.recipes.reward_model import train_reward_model
 
     try:
         with watcher() as events:
@@ -165,7 +165,7 @@ def _read(
 
     if Path(where).suffix not in CANDIDATE_FILES:
         return read_preferences(where, on_bad_rows=on_bad_rows)
-    from groot.training.candidate_sets import texts_file
+    from groot.rollouts.candidate_sets import texts_file
 
     beside = texts_file(Path(where))
     if data is None and not beside.is_file():

@@ -48,7 +48,7 @@ def steer(
     groot predict runs/first --in texts.jsonl --guide runs/first-guide/guide
     """
     from groot.cli.progress import watcher
-    from groot.steering.steer import GUIDE, SteerSettings, train_steering
+    from groot.recipes.steer import GUIDE, SteerSettings, train_steering
 
     with watcher() as events:
         results = train_steering(

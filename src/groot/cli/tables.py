@@ -11,7 +11,7 @@ from rich.text import Text
 
 from groot.cli.console import harmless
 from groot.cli.progress import clock
-from groot.training.plan import Plan
+from groot.recipes.plan import Plan
 
 if TYPE_CHECKING:
     from groot.data.doctor import Diagnosis, SplitCounts

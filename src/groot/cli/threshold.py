@@ -91,7 +91,7 @@ def threshold(
     from groot.cli.progress import watcher
     from groot.evaluation.intervals import check_confidence
     from groot.evaluation.thresholds import parse_target
-    from groot.training.predicted_items import threshold_folder
+    from groot.studies.predicted_items import threshold_folder
 
     wanted = parse_target(target)
     check_confidence(confidence)

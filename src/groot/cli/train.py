@@ -125,7 +125,7 @@ def _folder(config: Config, out: Path | None) -> Path:
 
 def _print_plan(config: Config, folder: Path, *, as_json: bool) -> None:
     from groot.cli.tables import plan_table
-    from groot.training.run import plan_run
+    from groot.recipes.run import plan_run
 
     plan = plan_run(config, out=folder)
     if as_json:
@@ -139,7 +139,7 @@ def _print_plan(config: Config, folder: Path, *, as_json: bool) -> None:
 def _train(config: Config, folder: Path, *, force: bool, as_json: bool) -> None:
     from groot.cli.progress import watcher
     from groot.cli.tables import paired_table, results_table
-    from groot.training.run import train_run
+    from groot.recipes.run import train_run
 
     try:
         with watcher() as events:

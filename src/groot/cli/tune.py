@@ -71,8 +71,8 @@ def tune(
     """
     from groot.cli.progress import watcher
     from groot.data.preferences import read_preferences
-    from groot.steering.open_guides import open_generator, read_prompts
-    from groot.steering.tune_text import TuneSettings, tune_text
+    from groot.recipes.tune_text import TuneSettings, tune_text
+    from groot.studies.open_guides import open_generator, read_prompts
 
     if objective == "dpo" and preferences is None:
         raise ConfigError("dpo learns from preferences: add --preferences FILE.")

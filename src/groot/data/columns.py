@@ -14,7 +14,7 @@ from groot.data.lines import read_lines
 from groot.data.result import Problem, ReadResult, RowError
 from groot.data.tagged import TaggedRow, read_tagged
 from groot.errors import DataError
-from groot.labels.schemes import split_tag
+from groot.targets.schemes import split_tag
 from groot.types import Task
 
 # lines looked at to find out the separator and the columns

@@ -11,7 +11,7 @@ from groot.data.parallel import split_classes
 from groot.data.result import Problem, ReadResult, RowError, collect
 from groot.data.rows import CLASS_FIELDS, REFERENCE_FIELDS, TEXT_FIELDS
 from groot.errors import DataError
-from groot.labels.words import split_words
+from groot.targets.words import split_words
 from groot.types import Example, Task
 
 _TEXT_NAMES = (*TEXT_FIELDS, "utterance", "query", "content", "review")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from groot.data.result import ReadResult
-from groot.labels.words import split_words
+from groot.targets.words import split_words
 from groot.types import Example
 
 Prompt = Literal["wishes", "start", "open"]

@@ -10,7 +10,7 @@ from groot.data.offsets import Ends, OffsetUnit, read_spans
 from groot.data.parallel import split_classes
 from groot.data.result import RowError
 from groot.data.tagged import TaggedRow, check_words
-from groot.labels.words import split_words
+from groot.targets.words import split_words
 from groot.types import Example, Span, Task
 
 TEXT_FIELDS = ("text", "prompt", "sentence")

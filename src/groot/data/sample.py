@@ -16,7 +16,7 @@ from groot.data.result import ReadResult
 from groot.data.sample_grammar import LEXICONS, RULES
 from groot.data.tagged import TaggedRow, read_tagged
 from groot.errors import DataError
-from groot.labels.schemes import WordSpan, tags_of_spans
+from groot.targets.schemes import WordSpan, tags_of_spans
 
 SIZES = {"train": 2400, "dev": 400, "test": 1200}
 MIN_WORDS, MAX_WORDS = 4, 20

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groot.data.result import Problem, ReadResult, RowError, collect
-from groot.labels.schemes import SCHEMES, detect_scheme, illegal_tags, spans_of_tags, split_tag
+from groot.targets.schemes import SCHEMES, detect_scheme, illegal_tags, spans_of_tags, split_tag
 from groot.types import Example, Span
 
 # the label of bare tags (B, I, O), which name none

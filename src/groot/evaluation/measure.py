@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from groot.errors import DataError, ShapeError
 from groot.evaluation import calibration, ranking
-from groot.evaluation.outputs import counts_by_label, gold_of, is_exact, task_of
 from groot.evaluation.significance import (
     UNDEFINED,
     Interval,
@@ -34,6 +33,7 @@ from groot.evaluation.spans import (
     MicroRecall,
     ratios,
 )
+from groot.outputs.items import counts_by_label, gold_of, is_exact, task_of
 from groot.types import Candidate, Example, Gold, Task
 
 MODES = {

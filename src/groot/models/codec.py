@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from groot.errors import ModelError
-from groot.labels.format import LabelFormat
-from groot.labels.grammar import END, EncodedTarget, Symbol, TokenGrammar, is_sentinel, spell
-from groot.labels.sentinel_tags import INSIDE, OUTSIDE, SentinelTags, sentinel
+from groot.targets.format import LabelFormat
+from groot.targets.grammar import END, EncodedTarget, Symbol, TokenGrammar, is_sentinel, spell
+from groot.targets.sentinel_tags import INSIDE, OUTSIDE, SentinelTags, sentinel
 from groot.types import Example, Gold
 
 LabelStyle = Literal["token", "words"]

@@ -22,10 +22,10 @@ from typing import Any, Literal, get_args
 from transformers import PreTrainedTokenizerBase
 
 from groot.errors import ModelError, OutputError
-from groot.labels.sentinel_tags import SentinelTags, sentinel
 from groot.models.codec import Codec
 from groot.models.loading import save_model
 from groot.models.text_model import TextModel
+from groot.targets.sentinel_tags import SentinelTags, sentinel
 
 Quantization = Literal[
     "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16"

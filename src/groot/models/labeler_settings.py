@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from groot.errors import ModelError
-from groot.labels import FORMATS
 from groot.models.codec import LabelStyle
 from groot.models.loading import read_json
 from groot.models.model_folder import SETTINGS_FILE, saved_folder
+from groot.targets import FORMATS
 
 VERSION = 1
 

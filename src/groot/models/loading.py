@@ -18,11 +18,11 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from groot.errors import ModelError
-from groot.labels.format import LabelFormat
 from groot.models.codec import UNDERSCORES, LabelStyle, symbols_to_add
 from groot.models.families import family_of
 from groot.models.safety import refuse_unsafe_files
 from groot.models.text_model import TextModel
+from groot.targets.format import LabelFormat
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from groot.errors import ShapeError
-from groot.labels.grammar import EncodedTarget, Normalise
 from groot.models.codec import Codec
 from groot.models.prefix_forest import PrefixForest
 from groot.models.t5 import training as t5_training
 from groot.models.text_model import TextModel
+from groot.targets.grammar import EncodedTarget, Normalise
 
 
 @dataclass(frozen=True, slots=True)

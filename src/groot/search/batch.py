@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from groot.models.step import StepModel
 from groot.search.label_tables import LabelTables
-from groot.search.step import StepModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 
 from groot.errors import ConfigError
-from groot.search.guides.guide import Chooser, Guide, Prefixes, Written
+from groot.guides.guide import Chooser, Guide, Prefixes, Written
 from groot.search.next_token import (
     WritingModel,
     check_counts,

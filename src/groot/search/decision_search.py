@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from groot.labels.grammar import Normalise
+from groot.models.step import StepModel
 from groot.search.found import Found, is_proven, vocabulary_log_p
 from groot.search.label_tables import LabelTables
-from groot.search.step import StepModel
+from groot.targets.grammar import Normalise
 
 _MANY = 1 << 30  # more tokens than any target has
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groot.search.step import StepModel
+from groot.models.step import StepModel
 
 # logits of the whole vocabulary that are held at a time
 LOGITS_AT_A_TIME = 16_000_000

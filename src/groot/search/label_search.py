@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from groot.labels.grammar import Normalise
+from groot.models.step import Spelling, StepModel
 from groot.search.batch import Batch
 from groot.search.decision_search import decision_search
 from groot.search.follow_up import DROPPED, FollowUp
@@ -22,8 +22,8 @@ from groot.search.found import Found
 from groot.search.greedy_search import greedy_search
 from groot.search.label_tables import LabelTables, tables_of
 from groot.search.slot_search import slot_search
-from groot.search.step import Spelling, StepModel
 from groot.search.tree_search import tree_search
+from groot.targets.grammar import Normalise
 
 __all__ = ["Found", "first_width", "label_search", "next_width"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groot.search.step import Spelling
+from groot.models.step import Spelling
 
 
 class LabelTables:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from groot.errors import ConfigError, ModelError
-from groot.search.guides.guide import Guide, Prefixes
-from groot.search.step import StepModel
+from groot.guides.guide import Guide, Prefixes
+from groot.models.step import StepModel
 
 
 class WritingModel(StepModel, Protocol):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
-from groot.search.guides.guide import Chooser, Guide, Prefixes, Written
+from groot.guides.guide import Chooser, Guide, Prefixes, Written
 from groot.search.next_token import (
     WritingModel,
     check_counts,

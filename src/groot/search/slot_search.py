@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from groot.labels.grammar import Normalise
+from groot.models.step import StepModel
 from groot.search.batch import Batch
 from groot.search.found import Found, SlotStep, is_proven, trace, vocabulary_log_p
 from groot.search.label_tables import LabelTables
-from groot.search.step import StepModel
+from groot.targets.grammar import Normalise
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
+from groot.guides.guide import Guide, Prefixes, SumOfGuides
+from groot.guides.rewarded import RewardGuide
+from groot.models.step import Spelling, StepModel
 from groot.search.found import Found
-from groot.search.guides.guide import Guide, Prefixes, SumOfGuides
-from groot.search.guides.rewarded import RewardGuide
 from groot.search.label_tables import LabelTables, tables_of
-from groot.search.step import Spelling, StepModel
 
 
 @torch.inference_mode()

@@ -1,0 +1,1 @@
+"""The loop, stages, checkpoints, run folders and files; knows nothing of labels."""

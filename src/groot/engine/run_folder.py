@@ -1,0 +1,310 @@
+"""The folder of a run: one owner at a time, a log that a kill cannot tear, what is done so far.
+
+DIR/run.json     what the run was started with, and its finished stages
+DIR/log.jsonl    one JSON line per step
+DIR/.lock        held while a process works in DIR; .owner.json says which
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from groot.engine.files import (
+    explained,
+    remove_leftovers,
+    to_json,
+    write_json,
+)
+from groot.errors import CheckpointError, OutputError
+
+log = logging.getLogger(__name__)
+
+RUN_FILE = "run.json"
+LOG_FILE = "log.jsonl"
+LOCK_FILE = ".lock"
+OWNER_FILE = ".owner.json"
+_LOCK_WAIT_S = 0.5
+
+
+class RunFolder:
+    """The folder that one run writes to, locked from `with` to the end of the block.
+
+    Args:
+        path: made if it does not exist. An existing one must be empty or a run's.
+        is_writer: with several processes, only the main one locks and writes; for the others
+            every writing method does nothing, so that recipes need not ask.
+
+    Raises:
+        OutputError: another process works in the folder, or it holds something else.
+
+    >>> import tempfile
+    >>> with RunFolder(Path(tempfile.mkdtemp()) / "run") as run:
+    ...     run.check_same_run({"seed": 1})
+    ...     run.log({"step": 1, "loss": 0.5})
+    ...     run.mark_done("fit", {"dev f1": 0.75})
+    ...     run.is_done("fit"), run.info_of("fit"), run.read_log()
+    (True, {'dev f1': 0.75}, [{'step': 1, 'loss': 0.5}])
+    """
+
+    def __init__(self, path: Path, *, is_writer: bool = True) -> None:
+        self.path = path
+        self.is_writer = is_writer
+        self._lock = FileLock(str(path / LOCK_FILE))
+        self._log_handle: int | None = None
+
+    def __enter__(self) -> RunFolder:
+        if not self.is_writer:
+            return self
+        with explained(self.path, 0):
+            if self.path.exists():
+                self._refuse_foreign()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+        for folder in (self.path, *(path for path in self.path.rglob("*") if path.is_dir())):
+            remove_leftovers(folder)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.is_writer:
+            return
+        if self._log_handle is not None:
+            os.close(self._log_handle)
+            self._log_handle = None
+        (self.path / OWNER_FILE).unlink(missing_ok=True)
+        self._lock.release()
+
+    def checkpoints(self, stage: str) -> Path:
+        """Where the checkpoints of a stage live; each stage counts its steps from 1."""
+        return self.path / "checkpoints" / stage
+
+    # What the run was started with
+
+    def check_same_run(self, fingerprint: Mapping[str, Any], *, force: bool = False) -> None:
+        """Remember what the run is made of; when it goes on, refuse if that has changed.
+
+        Args:
+            fingerprint: nested plain values: the settings, sums of the data and of the reward's
+                source, versions. Leave out what may change, such as the number of workers.
+            force: go on in spite of differences, which run.json and the log then record.
+
+        Raises:
+            CheckpointError: something differs; the message lists what, from what, to what.
+        """
+        now = json.loads(to_json(dict(fingerprint)))
+        record = self._record()
+        before = record.get("fingerprint")
+        if before is None:
+            self._save_record({**record, "fingerprint": now})
+            return
+        changes = differences(before, now)
+        if not changes:
+            return
+        if not force:
+            raise CheckpointError(
+                f"{self.path} was started with other settings or data:\n  "
+                + "\n  ".join(changes)
+                + "\n  Undo the change, choose another folder, or go on all the same with --force."
+            )
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        forced = [*record.get("forced", []), {"time": when, "differences": changes}]
+        self._save_record({**record, "fingerprint": now, "forced": forced})
+        self.log({"event": "forced", "time": when, "differences": changes})
+        for change in changes:
+            log.warning("going on, as forced, although %s", change)
+
+    # Stages
+
+    def is_done(self, stage: str) -> bool:
+        """Whether `mark_done` was called for the stage, in this start of the run or before."""
+        return stage in self._record().get("stages", {})
+
+    def info_of(self, stage: str) -> dict[str, Any]:
+        """What was given to `mark_done`.
+
+        Raises:
+            CheckpointError: the stage is not done.
+        """
+        stages = self._record().get("stages", {})
+        if stage not in stages:
+            raise CheckpointError(f"{self.path}: {stage!r} is not done; done is: {[*stages]}.")
+        info: dict[str, Any] = stages[stage]["info"]
+        return info
+
+    def mark_done(self, stage: str, info: Mapping[str, Any] | None = None) -> None:
+        """Remember for good that a stage is done. Its files must be in place before."""
+        if self.is_writer:
+            record = self._record()
+            entry = {"info": dict(info or {}), "log_position": self.sync_log()}
+            stages = {**record.get("stages", {}), stage: entry}
+            self._save_record({**record, "stages": stages})
+
+    # The log
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to log.jsonl; NaN becomes null.
+
+        It survives the death of this process at once, and that of the machine from the next
+        `sync_log` on.
+        """
+        if self.is_writer:
+            line = to_json(dict(entry)).encode() + b"\n"
+            with explained(self.path / LOG_FILE, len(line)):
+                self._append(line)
+
+    def sync_log(self) -> int:
+        """Return once the log is on the disk. The result goes into the checkpoint taken next."""
+        if not self.is_writer:
+            return 0
+        with explained(self.path / LOG_FILE, 0):
+            os.fsync(self._open_log())
+        return os.fstat(self._open_log()).st_size
+
+    def rewind_log(self, position: int | None = None) -> None:
+        """Take back the lines behind a checkpoint, whose steps will be taken, and logged, again.
+
+        So the log of a run that was killed equals that of an unbroken one. Lines about events,
+        which have a key "event", stay.
+
+        Args:
+            position: what `sync_log` gave before the checkpoint; where there is no checkpoint,
+                None: back to the end of the stage that was finished last.
+        """
+        if not self.is_writer:
+            return
+        if position is None:
+            stages = self._record().get("stages", {}).values()
+            position = max((stage["log_position"] for stage in stages), default=0)
+        path = self.path / LOG_FILE
+        content = path.read_bytes() if path.exists() else b""
+        if len(content) < position:
+            log.warning("%s is shorter than when the checkpoint was taken; lines are missing", path)
+            return
+        events = [line for line in content[position:].split(b"\n") if _is_event(line)]
+        handle = self._open_log()
+        with explained(path, 0):
+            os.ftruncate(handle, position)
+            for line in events:
+                self._append(line + b"\n")
+            os.fsync(handle)
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All lines of the log, but a last one that a kill cut off."""
+        path = self.path / LOG_FILE
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def _append(self, line: bytes) -> None:
+        handle = self._open_log()
+        while line:  # a full disk may take a part of it before it complains
+            line = line[os.write(handle, line) :]
+
+    def _open_log(self) -> int:
+        if self._log_handle is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._log_handle = os.open(self.path / LOG_FILE, flags, 0o644)
+        return self._log_handle
+
+    # The record and the lock
+
+    def _record(self) -> dict[str, Any]:
+        path = self.path / RUN_FILE
+        if not path.exists():
+            return {}
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path} is damaged ({error}). Restore it from a copy, or choose another folder."
+            ) from error
+        return dict(record)
+
+    def _save_record(self, record: Mapping[str, Any]) -> None:
+        if self.is_writer:
+            write_json(self.path / RUN_FILE, dict(record))
+
+    def _refuse_foreign(self) -> None:
+        if not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file; give a folder for the run.")
+        names = {path.name for path in self.path.iterdir()} - {LOCK_FILE, OWNER_FILE}
+        if names and RUN_FILE not in names and not all(n.startswith("tmp-") for n in names):
+            raise OutputError(
+                f"{self.path} holds files of something else, such as {min(names)!r}. Choose an "
+                "empty or a new folder."
+            )
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.acquire(timeout=_LOCK_WAIT_S)
+        except Timeout as error:
+            raise OutputError(
+                f"{self.path} is in use by {self._owner()}. Wait for it to end, stop it, or choose "
+                "another folder."
+            ) from error
+        owner = {"pid": os.getpid(), "host": platform.node()}
+        write_json(self.path / OWNER_FILE, owner)
+
+    def _owner(self) -> str:
+        try:
+            owner = json.loads((self.path / OWNER_FILE).read_text(encoding="utf-8"))
+            return f"process {owner['pid']} on {owner['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+
+def differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two nested values, a line each.
+
+    >>> differences({"seed": 1, "data": {"train": "ab"}}, {"seed": 2, "data": {}})
+    ["data.train: 'ab' -> (absent)", 'seed: 1 -> 2']
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        lines: list[str] = []
+        for key in sorted(before.keys() | now.keys()):
+            inner = f"{name}.{key}" if name else key
+            lines += differences(before.get(key, _ABSENT), now.get(key, _ABSENT), inner)
+        return lines
+    same = before == now and isinstance(before, bool) == isinstance(now, bool)
+    return [] if same else [f"{name}: {before!r} -> {now!r}"]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "(absent)"
+
+
+_ABSENT = _Absent()
+
+
+def library_versions(
+    names: Sequence[str] = ("torch", "transformers", "tokenizers", "accelerate", "peft", "numpy"),
+) -> dict[str, str]:
+    """The versions that decide about the bits of a run; for its fingerprint.
+
+    >>> sorted(library_versions(["numpy"]))
+    ['numpy', 'python']
+    """
+    versions = {name: metadata.version(name) for name in names}
+    return {**versions, "python": ".".join(platform.python_version_tuple()[:2])}
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return "event" in json.loads(line)
+    except (ValueError, TypeError):
+        return False

@@ -1,0 +1,64 @@
+"""Best of n: the sample with the highest reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from groot.errors import ConfigError, RewardError
+from groot.guides.guide import Chooser, ScoreTexts, Written
+
+
+class BestOfN(Chooser):
+    """Draws n different samples and keeps the one with the highest reward.
+
+    Args:
+        reward: rewards [N] of N whole texts of N inputs, in token ids, such as
+            `RewardModel.rewards`.
+        n_samples: drawn for each text that is wanted.
+        batch_size: texts scored in one call.
+
+    Source: Stiennon et al., Learning to summarize from human feedback, 2020.
+    """
+
+    name = "best_of_n"
+
+    def __init__(self, reward: ScoreTexts, *, n_samples: int = 10, batch_size: int = 64) -> None:
+        if n_samples < 1 or batch_size < 1:
+            raise ConfigError(
+                f"n_samples is {n_samples} and batch_size {batch_size}; both must be 1 or more."
+            )
+        self.reward = reward
+        self.n_samples = n_samples
+        self.batch_size = batch_size
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with, the reward apart."""
+        return {"n_samples": self.n_samples, "batch_size": self.batch_size}
+
+    @torch.no_grad()
+    def choose(
+        self, inputs: Sequence[Sequence[int]], samples: Sequence[Sequence[Written]]
+    ) -> list[Written]:
+        """The sample with the highest reward of each input; of equal ones the first.
+
+        Raises:
+            RewardError: if a reward is NaN.
+        """
+        flat = [
+            (ids, text.tokens) for ids, some in zip(inputs, samples, strict=True) for text in some
+        ]
+        rewards: list[float] = []
+        for first in range(0, len(flat), self.batch_size):
+            part = flat[first : first + self.batch_size]
+            values = self.reward([ids for ids, _ in part], [text for _, text in part])
+            rewards += torch.as_tensor(values, dtype=torch.float64).tolist()
+        if any(value != value for value in rewards):
+            raise RewardError("a sample's reward is NaN; best of n cannot tell which is best.")
+        scored = iter(rewards)
+        return [
+            max([(next(scored), -i, text) for i, text in enumerate(some)])[2] for some in samples
+        ]

@@ -1,0 +1,54 @@
+"""Minimum Bayes risk: the sample that agrees most with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from groot.errors import ConfigError
+from groot.guides.guide import Chooser, Written
+from groot.outputs.choose import expected_rewards
+from groot.rewards.compose import Reward
+from groot.types import Candidate, Example
+
+
+class Mbr(Chooser):
+    """Draws n samples and keeps the one with the highest mean reward, each sample as the gold once.
+
+    Args:
+        reward: of a text against a reference text.
+        text_of: the text of token ids, such as `Prompts.text`.
+        n_samples: drawn for each text that is wanted.
+
+    Source: Eikema and Aziz, Sampling-Based Approximations to Minimum Bayes Risk Decoding, 2022.
+    """
+
+    name = "mbr"
+
+    def __init__(
+        self, reward: Reward, text_of: Callable[[Sequence[int]], str], *, n_samples: int = 10
+    ) -> None:
+        if n_samples < 1:
+            raise ConfigError(f"n_samples is {n_samples}; it must be 1 or more.")
+        self.reward = reward
+        self.text_of = text_of
+        self.n_samples = n_samples
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with, the reward apart."""
+        return {"n_samples": self.n_samples}
+
+    def choose(
+        self, inputs: Sequence[Sequence[int]], samples: Sequence[Sequence[Written]]
+    ) -> list[Written]:
+        """The sample with the highest expected reward; of equal ones the first."""
+        return [self._best(ids, some) for ids, some in zip(inputs, samples, strict=True)]
+
+    def _best(self, ids: Sequence[int], samples: Sequence[Written]) -> Written:
+        texts = [self.text_of(sample.tokens) for sample in samples]
+        # samples are drawn as often as they are probable: each counts the same
+        candidates = [Candidate(text, text, log_p=0.0) for text in texts]
+        values = expected_rewards(Example(self.text_of(ids)), candidates, self.reward)
+        ranks = [float("-inf") if value is None else value for value in values]
+        return samples[ranks.index(max(ranks))]

@@ -1,0 +1,1 @@
+"""What outputs say: items, votes, expected rewards and marginals; no models."""

@@ -1,0 +1,85 @@
+"""Dev measurements and search, split over the processes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+
+from groot.engine.batches import share_of_process
+from groot.evaluation.spans import Counts, f_beta
+from groot.outputs.items import counts_by_label
+from groot.rewards import Reward
+from groot.types import Candidate, Example
+from groot.writer.labeler import Labeler
+
+Result = TypeVar("Result")
+
+
+def over_processes(
+    work: Callable[[list[int]], list[Result]], count: int, accelerator: Accelerator
+) -> list[Result]:
+    """Results of `work` for the numbers below count, each process doing its share, all getting all.
+
+    Args:
+        work: takes indices and returns a result for each.
+    """
+    processes = accelerator.num_processes
+    mine = work(share_of_process(range(count), accelerator.process_index, processes))
+    return list(gather_object(mine)) if processes > 1 else mine
+
+
+def on_main(work: Callable[[], Any], accelerator: Accelerator) -> Any:
+    """What `work` returns on the main process, given to all processes."""
+    if accelerator.num_processes == 1:
+        return work()
+    box = [work() if accelerator.is_main_process else None]
+    return broadcast_object_list(box)[0]
+
+
+def search_over_processes(
+    labeler: Labeler,
+    examples: Sequence[Example],
+    *,
+    k: int,
+    accelerator: Accelerator,
+    **search: Any,
+) -> list[list[Candidate]]:
+    """`labeler.candidates` with the examples split over the processes."""
+    return over_processes(
+        lambda mine: labeler.candidates([examples[i] for i in mine], k=k, **search),
+        len(examples),
+        accelerator,
+    )
+
+
+def dev_numbers(
+    examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]], reward: Reward
+) -> dict[str, float]:
+    """Numbers of rank 1 and the top k: what picks a checkpoint and what a log shows.
+
+    Returns:
+        "reward" (mean at rank 1), "reward_top_k" (mean over all ranks), "f1" where the task has
+        one, "metric": the reward's form over the whole set, or else the mean reward; and "both":
+        metric + reward_top_k.
+    """
+    rewards = reward.score(examples, [list(ranked) for ranked in candidates])
+    firsts = [row[0] for row in rewards if row and row[0] is not None]
+    every = [value for row in rewards for value in row if value is not None]
+    numbers = {
+        "reward": sum(firsts) / len(firsts) if firsts else 0.0,
+        "reward_top_k": sum(every) / len(every) if every else 0.0,
+    }
+    total = Counts()
+    for example, ranked in zip(examples, candidates, strict=True):
+        said = ranked[0].output if ranked else None
+        total = sum(counts_by_label(example.gold, said).values(), start=total)
+    f1 = f_beta(total)
+    if f1 is not None:
+        numbers["f1"] = f1
+    metric = reward.metric(total) if reward.metric is not None else None
+    numbers["metric"] = numbers["reward"] if metric is None else metric
+    numbers["both"] = numbers["metric"] + numbers["reward_top_k"]
+    return numbers

@@ -1,1 +1,0 @@
-"""Steering frozen models: reward models of prefixes, their guides, compared and diagnosed."""

@@ -1,0 +1,80 @@
+"""What every label format offers, and the small things that formats share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from groot.targets.grammar import SlotGrammar, Symbol, is_sentinel
+from groot.types import Example, Gold, Span, Task
+
+
+class LabelFormat(Protocol):
+    """Encodes gold to a target and decodes it back; says what may follow a prefix.
+
+    `decode(encode(example, gold), example) == gold` for every gold that a target can say.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[Task]
+    labels: tuple[str, ...]
+    grammar: SlotGrammar
+
+    def slots(self, example: Example) -> int:
+        """Number of slots of the target."""
+
+    def glue(self, slot: int, n_slots: int) -> tuple[Symbol, ...]:
+        """Symbols forced before a slot; behind the last one, those that end the target."""
+
+    def input_pieces(self, example: Example) -> list[str]:
+        """Words (str) and symbols (Symbol) of the model's input."""
+
+    def path(self, example: Example, gold: Gold) -> tuple[Symbol, ...] | None:
+        """The choices that say the gold; None where no target can."""
+
+    def output(self, example: Example, path: Sequence[str]) -> Gold | None:
+        """What a path says; None where it is malformed."""
+
+    def text(self, path: Sequence[str]) -> str:
+        """The target of a path as text."""
+
+    def encode(self, example: Example, gold: Gold) -> str | None:
+        """The target that says the gold, as text; None where no target can."""
+
+    def decode(self, target: str, example: Example) -> Gold | None:
+        """What a target says; None where it is malformed; never raises."""
+
+
+def label_symbols(labels: Sequence[str], *, reserved: Sequence[str] = ()) -> dict[str, Symbol]:
+    """One symbol per label, without white space, all different and none of the reserved ones.
+
+    >>> label_symbols(["first name", "O"], reserved=["O"])
+    {'first name': 'first_name', 'O': 'O_'}
+    """
+    symbols: dict[str, Symbol] = {}
+    taken = set(reserved)
+    for label in labels:
+        symbol = re.sub(r"\s", "_", label) or "_"
+        while symbol in taken or is_sentinel(symbol):
+            symbol += "_"
+        taken.add(symbol)
+        symbols[label] = Symbol(symbol)
+    return symbols
+
+
+def word_range(example: Example, span: Span) -> tuple[int, int] | None:
+    """Indices of the first and behind the last word of a span; None if it cuts through a word.
+
+    >>> word_range(Example("a bc", ("a", "bc"), (0, 2)), Span(2, 4, "x"))
+    (1, 2)
+    """
+    starts, words = example.word_starts, example.words
+    if span.start not in starts:
+        return None
+    first = starts.index(span.start)
+    for index in range(first, len(words)):
+        end = starts[index] + len(words[index])
+        if end >= span.end:
+            return (first, index + 1) if end == span.end else None
+    return None

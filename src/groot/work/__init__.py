@@ -1,0 +1,1 @@
+"""What commands and a server share: predict a file, export a model."""

@@ -1,0 +1,1 @@
+"""What a user holds: a model with its target format and search."""

@@ -1,0 +1,205 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from groot.engine.run_folder import RunFolder
+from groot.errors import CheckpointError, OutputError
+
+FINGERPRINT = {"config": {"lr": 0.001, "reward": ["f0.5"]}, "data": {"train": "ab12"}, "torch": "2"}
+
+
+def lines(path) -> list[dict]:
+    return [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
+
+
+# One owner at a time (T7)
+
+OTHER = """
+import sys, time
+from pathlib import Path
+from groot.engine.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_another_process_refuses_at_once_and_names_the_owner(tmp_path):
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(tmp_path / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout.readline() == "locked\n"
+        started = time.perf_counter()
+        with pytest.raises(OutputError, match=f"in use by process {other.pid} on "):
+            RunFolder(tmp_path / "run").__enter__()
+        assert time.perf_counter() - started < 20
+    finally:
+        other.kill()
+        other.communicate()
+    # A killed owner leaves its files, but no lock.
+    with RunFolder(tmp_path / "run") as run:
+        owner = json.loads((run.path / ".owner.json").read_text())
+        assert owner["pid"] == os.getpid()
+
+
+def test_the_lock_goes_with_the_block(tmp_path):
+    with (
+        RunFolder(tmp_path / "run"),
+        pytest.raises(OutputError, match=f"process {os.getpid()}"),
+    ):
+        RunFolder(tmp_path / "run").__enter__()
+    with RunFolder(tmp_path / "run"):
+        pass
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(OutputError, match=r"'thesis\.tex'"):
+        RunFolder(tmp_path).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(OutputError, match="is a file"):
+        RunFolder(tmp_path / "thesis.tex").__enter__()
+
+
+def test_leftovers_go_at_the_start(tmp_path):
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(FINGERPRINT)
+    (tmp_path / "tmp-model-1").mkdir()
+    with RunFolder(tmp_path):
+        assert not (tmp_path / "tmp-model-1").exists()
+
+
+def test_a_process_that_is_no_writer_writes_nothing(tmp_path):
+    with RunFolder(tmp_path / "run", is_writer=False) as run:
+        run.check_same_run(FINGERPRINT)
+        run.log({"step": 1})
+        run.rewind_log()
+        run.mark_done("fit")
+        assert run.sync_log() == 0
+        assert not run.is_done("fit")
+    assert not (tmp_path / "run").exists()
+
+
+# The same run (T8)
+
+
+def changed(**changes):
+    fingerprint = json.loads(json.dumps(FINGERPRINT))
+    for name, value in changes.items():
+        fingerprint[name] = value
+    return fingerprint
+
+
+def test_the_same_run_goes_on(tmp_path):
+    for _ in range(2):
+        with RunFolder(tmp_path) as run:
+            run.check_same_run({**FINGERPRINT, "tuple": (1, 2)})
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "line"),
+    [
+        (changed(config={"lr": 0.002, "reward": ["f0.5"]}), "config.lr: 0.001 -> 0.002"),
+        (changed(config={"lr": 0.001, "reward": ["f1"]}), "config.reward: ['f0.5'] -> ['f1']"),
+        (changed(data={"train": "cd34"}), "data.train: 'ab12' -> 'cd34'"),
+        (changed(torch="3"), "torch: '2' -> '3'"),
+        (changed(extra=True), "extra: (absent) -> True"),
+    ],
+)
+def test_another_run_is_refused_with_what_differs_unless_forced(tmp_path, fingerprint, line):
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(FINGERPRINT)
+        run.log({"step": 1})
+    with RunFolder(tmp_path) as run:
+        with pytest.raises(CheckpointError) as caught:
+            run.check_same_run(fingerprint)
+        message = str(caught.value)
+        assert f"\n  {line}\n" in message
+        assert "--force" in message
+        assert lines(tmp_path) == [{"step": 1}]
+        run.check_same_run(fingerprint, force=True)
+    assert lines(tmp_path)[1]["event"] == "forced"
+    assert lines(tmp_path)[1]["differences"] == [line]
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["forced"][0]["differences"] == [line]
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(fingerprint)
+        run.rewind_log()  # the steps go, what was forced stays
+    assert [entry.get("event") for entry in lines(tmp_path)] == ["forced"]
+
+
+def test_a_damaged_record_is_an_error_and_not_a_new_run(tmp_path):
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(FINGERPRINT)
+        (tmp_path / "run.json").write_text('{"fing')
+        with pytest.raises(CheckpointError, match="damaged"):
+            run.check_same_run(FINGERPRINT)
+
+
+# Stages
+
+
+def test_stages_stay_done(tmp_path):
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(FINGERPRINT)
+        assert not run.is_done("fit")
+        with pytest.raises(CheckpointError, match="'fit' is not done"):
+            run.info_of("fit")
+        run.mark_done("fit", {"dev f1": 0.5, "steps": 12})
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(FINGERPRINT)
+        assert run.is_done("fit")
+        assert not run.is_done("optimise")
+        assert run.info_of("fit") == {"dev f1": 0.5, "steps": 12}
+
+
+# The log
+
+
+def test_the_log_of_a_resumed_run_equals_that_of_an_unbroken_one(tmp_path):
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(FINGERPRINT)
+        run.log({"step": 1, "loss": float("nan")})
+        run.log({"step": 2, "loss": 0.5})
+        position = run.sync_log()
+        run.log({"step": 3, "loss": 0.25})
+        os.write(run._open_log(), b'{"step": 4, "lo')  # killed while it wrote
+        assert [entry["step"] for entry in run.read_log()] == [1, 2, 3]
+    with RunFolder(tmp_path) as run:
+        run.rewind_log(position)
+        run.log({"step": 3, "loss": 0.25})
+    assert lines(tmp_path) == [
+        {"step": 1, "loss": None},
+        {"step": 2, "loss": 0.5},
+        {"step": 3, "loss": 0.25},
+    ]
+
+
+def test_without_a_checkpoint_the_log_goes_back_to_the_last_finished_stage(tmp_path):
+    with RunFolder(tmp_path) as run:
+        run.log({"step": 1})
+        run.mark_done("fit")
+        run.log({"step": 1, "stage": "optimise"})
+    with RunFolder(tmp_path) as run:
+        run.rewind_log()
+        assert run.read_log() == [{"step": 1}]
+        run.rewind_log(0)
+        assert run.read_log() == []
+
+
+def test_a_log_that_lost_lines_is_told(tmp_path, caplog):
+    with RunFolder(tmp_path) as run:
+        run.log({"step": 1})
+        with caplog.at_level(logging.WARNING):
+            run.rewind_log(10_000)
+        assert "lines are missing" in caplog.text
+        assert run.read_log() == [{"step": 1}]
