@@ -19,11 +19,11 @@ from typing import Any, get_args
 from groot.errors import ConfigError, ModelError
 from groot.guides import GUIDES
 from groot.guides.guide import Chooser, Guide, SumOfGuides
+from groot.models.alternatives import position_limit
 from groot.models.loading import load_model, read_json, save_model
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
 from groot.outputs.choose import Choice
-from groot.reward_models.alternatives import position_limit
 from groot.reward_models.classifier_reward import ClassifierReward
 from groot.reward_models.folders import (
     AnyRewardModel,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from groot.data.preferences import Preference
+from groot.models.alternatives import position_limit
 from groot.models.codec import Codec
-from groot.reward_models.alternatives import position_limit
 from groot.reward_models.classifier_reward import ClassifierReward
 from groot.reward_models.prefix_model import RewardModel
 

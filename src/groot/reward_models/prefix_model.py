@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from groot.errors import ModelError, ShapeError
+from groot.models.alternatives import Alternatives, begin_alternatives
 from groot.models.loading import load_model, read_json, save_model
 from groot.models.model_folder import SETTINGS_FILE, saved_folder
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
-from groot.reward_models.alternatives import Alternatives, begin_alternatives
 
 Kind = Literal["sequence", "partial", "value", "rad", "vocabulary", "additive"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from groot.errors import ConfigError, ModelError
+from groot.models.alternatives import Alternatives, begin_alternatives
 from groot.models.text_model import TextModel
 from groot.models.text_scoring import token_log_p
-from groot.reward_models.alternatives import Alternatives, begin_alternatives
 from groot.reward_models.prefix_model import PrefixScoring, last_of
 
 How = Literal["mean", "worst", "uncertainty"]

@@ -13,7 +13,7 @@ from groot.evaluation.guide_table import ROWS
 from groot.guides import GUIDES
 from groot.guides.guide import Chooser, Guide
 from groot.guides.rewarded import Transform
-from groot.reward_models.alternatives import position_limit
+from groot.models.alternatives import position_limit
 from groot.reward_models.classifier_reward import ClassifierReward
 from groot.reward_models.folders import AnyRewardModel
 from groot.reward_models.prefix_model import KINDS, RewardModel
