@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groot.targets.words import split_words
+from groot.targets.words import MAX_WORD, split_words
 
 
 @given(st.text(max_size=60))
@@ -48,10 +48,20 @@ def test_the_fast_path_for_ascii_agrees_with_the_general_one(text):
         ("东京!", ("东", "京", "!")),
         ("กรุง", ("ก", "รุ", "ง")),
         ("서울에", ("서", "울", "에")),
+        (unicodedata.normalize("NFD", "서울에 1월"), tuple("서울에1월")),
         ("क्\u200dष है", ("क्\u200dष", "है")),
         ("\u0301x", ("\u0301", "x")),
         ("a👍b", ("a", "👍", "b")),
     ],
 )
 def test_by_hand(text, words):
-    assert split_words(text)[0] == words
+    assert [unicodedata.normalize("NFC", word) for word in split_words(text)[0]] == [
+        unicodedata.normalize("NFC", word) for word in words
+    ]
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_word_without_end_is_cut_into_pieces(letter):
+    words, starts = split_words(f"a {letter * (2 * MAX_WORD + 1)} b")
+    assert [len(word) for word in words] == [1, MAX_WORD, MAX_WORD, 1, 1]
+    assert starts == (0, 2, 2 + MAX_WORD, 2 + 2 * MAX_WORD, 4 + 2 * MAX_WORD)

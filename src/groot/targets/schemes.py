@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -57,6 +57,7 @@ SCHEMES: Registry[Scheme] = Registry(
         "IOB1": Scheme("B", "B", "I", "I", begins="B", ends="", is_marked="between"),
         "IOBES": Scheme(only="S", first="B", inside="I", last="E", begins="BS", ends="ES"),
         "BILOU": Scheme(only="U", first="B", inside="I", last="L", begins="BU", ends="LU"),
+        "BMES": Scheme(only="S", first="B", inside="M", last="E", begins="BS", ends="ES"),
         "IOE2": Scheme(only="E", first="I", inside="I", last="E", begins="", ends="E"),
         "IOE1": Scheme("E", "I", "I", "E", begins="", ends="E", is_marked="between"),
         # no letters: the whole tag is the label of its one word, as in parts of speech
@@ -64,7 +65,7 @@ SCHEMES: Registry[Scheme] = Registry(
     },
 )
 
-_TAG = re.compile(r"([BIESLU])(?:-(.+))?", re.DOTALL)
+_TAG = re.compile(r"([BIESLUM])(?:-(.+))?", re.DOTALL)
 _ALMOST_TAG = re.compile(r"[A-Za-z][-_:/]|$")
 
 
@@ -168,7 +169,7 @@ def illegal_tags(tags: Sequence[str], scheme: str) -> list[int]:
 
 
 def detect_scheme(tag_sequences: Iterable[Sequence[str]], *, prefer: str = "IOB2") -> str:
-    """The scheme under which the fewest tags are illegal.
+    """The scheme under which the fewest tags are illegal; each tag counts as often as it stands.
 
     Args:
         tag_sequences: the tags of each text.
@@ -180,26 +181,22 @@ def detect_scheme(tag_sequences: Iterable[Sequence[str]], *, prefer: str = "IOB2
     'WORD'
     """
     sequences = Counter(tuple(tags) for tags in tag_sequences)
-    tags = {tag for sequence in sequences for tag in sequence} - {"O"}
-    # a foreign letter with a label ("M-city", "B_city") is a mistake, not a part of speech
-    bare = [tag for tag in tags if split_tag(tag) is None and not _ALMOST_TAG.match(tag)]
-    if len(bare) * 2 > len(tags):
+    tags: Counter[str] = Counter()
+    for sequence, n_texts in sequences.items():
+        for tag in sequence:
+            tags[tag] += n_texts
+    del tags["O"]
+    # a foreign letter with a label ("X-city", "B_city") is a mistake, not a part of speech
+    n_bare = sum(
+        n for tag, n in tags.items() if split_tag(tag) is None and not _ALMOST_TAG.match(tag)
+    )
+    if n_bare * 2 > tags.total():
         return "WORD"
-    letters = {parts[0] for tag in tags if (parts := split_tag(tag))}
-    fitting = _schemes_with(letters)
-    if prefer in fitting:
-        fitting = [prefer, *(name for name in fitting if name != prefer)]
-    if len(fitting) == 1:
-        return fitting[0]
+    names = [name for name in SCHEMES if name != "WORD"]
+    if prefer in names:
+        names = [prefer, *(name for name in names if name != prefer)]
 
     def n_illegal(name: str) -> int:
         return sum(n * len(illegal_tags(sequence, name)) for sequence, n in sequences.items())
 
-    return min(fitting, key=n_illegal)  # min keeps the first of equals
-
-
-def _schemes_with(letters: Collection[str]) -> list[str]:
-    """The schemes that have all these letters; where none has, those that miss the fewest."""
-    names = [name for name in SCHEMES if name != "WORD"]
-    missing = {name: len(set(letters) - SCHEMES[name].letters) for name in names}
-    return [name for name in names if missing[name] == min(missing.values())]
+    return min(names, key=n_illegal)  # min keeps the first of equals

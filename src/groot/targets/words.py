@@ -3,7 +3,10 @@
 A word is a run of letters, digits and their marks; every other visible character is a word of its
 own. In scripts that write no spaces between words (Han, kana, Thai, Lao, Khmer, Burmese, Tibetan)
 and in Hangul, where particles join their noun, every character with its marks is a word, so that
-a span can begin and end anywhere. Emoji sequences stay whole. Nothing is normalised.
+a span can begin and end anywhere; a Hangul syllable written as its letters (NFD) is one as well.
+Emoji sequences stay whole. A run longer than MAX_WORD characters is cut into pieces of that length:
+it is no word of a language, and what a model needs for a word grows with its length. Nothing is
+normalised.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ from typing import Literal
 
 Kind = Literal["letter", "single", "extend", "joiner", "flag", "other", "space"]
 
-_ASCII_WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9\s\x00-\x1f\x7f]")
+MAX_WORD = 100
+_ASCII_WORD = re.compile(rf"[A-Za-z0-9]{{1,{MAX_WORD}}}|[^A-Za-z0-9\s\x00-\x1f\x7f]")
 
 # first and last code point of the scripts whose characters are words of their own
 _SINGLE = (
+    (0x1100, 0x115F),  # Hangul letters that begin a syllable
+    (0xA960, 0xA97C),  # Hangul letters that begin a syllable
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x0F00, 0x109F),  # Tibetan, Burmese
     (0x1780, 0x17FF),  # Khmer
@@ -43,6 +49,9 @@ def _kind(character: str) -> Kind:
     if code == 0x200D:
         return "joiner"
     if 0x1F3FB <= code <= 0x1F3FF or category[0] == "M":  # skin tones, combining marks
+        return "extend"
+    # vowels and final consonants of Hangul written as letters
+    if 0x1160 <= code <= 0x11FF or 0xD7B0 <= code <= 0xD7FB:
         return "extend"
     if 0x1F1E6 <= code <= 0x1F1FF:  # regional indicators: two make a flag
         return "flag"
@@ -83,6 +92,8 @@ def split_words(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
             or (kind == "letter" and before == "letter")
             or (kind == "flag" and before == "flag" and n_flags % 2 == 1)
         )
+        if continues and i - edges[-1][0] >= MAX_WORD:
+            continues = False
         n_flags = n_flags + 1 if kind == "flag" and continues else int(kind == "flag")
         if continues:
             edges[-1] = (edges[-1][0], i + 1)
