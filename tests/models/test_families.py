@@ -14,6 +14,7 @@ from groot.models.loading import add_lora, add_symbols, load_model, save_model
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p
 from groot.search.label_search import label_search
 from groot.targets import SentinelTags
+from groot.targets.grammar import EncodedTarget
 from groot.writer.labeler import Labeler, example_of
 
 LABELS = ("artist", "city name", "date")
@@ -55,58 +56,82 @@ def targets_of(labeler: Labeler, count: int = 4):
     ]
 
 
-def plain_log_p(labeler: Labeler, input_ids: list[int], tokens: tuple[int, ...]) -> torch.Tensor:
-    """log_p [T] of one target by one ordinary call of the transformers model."""
+def plain_logits(labeler: Labeler, input_ids: list[int], tokens: tuple[int, ...]) -> torch.Tensor:
+    """Logits [T, V] of one target by one ordinary call of the transformers model."""
     model = labeler.model
     target = torch.tensor([tokens])
     prompt = torch.tensor([input_ids])
     if model.is_causal:
         logits = model.model(input_ids=torch.cat([prompt, target], dim=1)).logits
-        logits = logits[:, len(input_ids) - 1 : -1]
-    else:
-        start = torch.full((1, 1), model.config.decoder_start_token_id)
-        shifted = torch.cat([start, target[:, :-1]], dim=1)
-        logits = model.model(input_ids=prompt, decoder_input_ids=shifted).logits
-    return logits.log_softmax(-1)[0].gather(1, target[0][:, None])[:, 0]
+        return logits[0, len(input_ids) - 1 : -1]
+    start = torch.full((1, 1), model.config.decoder_start_token_id)
+    shifted = torch.cat([start, target[:, :-1]], dim=1)
+    return model.model(input_ids=prompt, decoder_input_ids=shifted).logits[0]
 
 
 @torch.no_grad()
-def test_agrees_with_a_plain_forward_pass(labeler):
+def test_agrees_with_a_plain_forward_pass_over_the_vocabulary(labeler):
     inputs = [labeler.codec.input_ids(e) for e in EXAMPLES]
-    targets = targets_of(labeler)
-    log_p, is_real = candidate_log_p(
-        labeler.model, labeler.codec, inputs, targets, normalise="vocabulary"
-    )
-    for row, of_one in enumerate(targets):
-        assert is_real[row].sum() == len(of_one)
-        for column, target in enumerate(of_one):
-            plain = plain_log_p(labeler, inputs[row], target.tokens).sum()
+    texts = [[EncodedTarget.free(target.tokens) for target in some] for some in targets_of(labeler)]
+    log_p, is_real = candidate_log_p(labeler.model, None, inputs, texts)
+    for row, targets in enumerate(texts):
+        assert is_real[row].sum() == len(targets)
+        for column, target in enumerate(targets):
+            logits = plain_logits(labeler, inputs[row], target.tokens)
+            chosen = torch.tensor(target.tokens)[:, None]
+            plain = logits.log_softmax(-1).gather(1, chosen).sum()
             torch.testing.assert_close(log_p[row, column], plain, atol=2e-4, rtol=1e-5)
 
 
 @torch.no_grad()
-def test_a_later_token_never_moves_an_earlier_log_p(labeler):
-    example = EXAMPLES[2]
-    inputs = [labeler.codec.input_ids(example)]
-    target = labeler.codec.encode_path(example, random_paths(labeler, example, 1)[0])
+def test_agrees_with_a_plain_forward_pass_over_what_the_grammar_allows(labeler):
+    codec = labeler.codec
+    inputs = [codec.input_ids(e) for e in EXAMPLES]
+    candidates = targets_of(labeler)
+    log_p, _ = candidate_log_p(labeler.model, codec, inputs, candidates)
+    for row, targets in enumerate(candidates):
+        for column, target in enumerate(targets):
+            logits = plain_logits(labeler, inputs[row], target.tokens)
+            plain = torch.zeros(())
+            for position, state in zip(target.decisions, target.states, strict=True):
+                allowed = list(codec.grammar.tokens[state])
+                place = allowed.index(target.tokens[position])
+                plain += logits[position, allowed].log_softmax(0)[place]
+            torch.testing.assert_close(log_p[row, column], plain, atol=2e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("is_free", [False, True], ids=["grammar", "free text"])
+@torch.no_grad()
+def test_a_later_token_never_moves_an_earlier_log_p(labeler, is_free):
+    example, codec = EXAMPLES[2], labeler.codec
+    inputs = [codec.input_ids(example)]
+    target = codec.encode_path(example, random_paths(labeler, example, 1)[0])
+    if is_free:
+        target = EncodedTarget.free(target.tokens)
 
     def log_p_of(tokens: list[int]) -> torch.Tensor:
         # alone in its batch: two rows of one product may be rounded differently on some processors
         batch = collate_targets(
             labeler.model, [dataclasses.replace(target, tokens=tuple(tokens))], [0]
         )
-        log_p, _ = decision_log_p(
-            labeler.model, labeler.codec, inputs, batch, normalise="vocabulary"
-        )
+        log_p, _ = decision_log_p(labeler.model, None if is_free else codec, inputs, batch)
         return log_p[0]
 
     plain = log_p_of(list(target.tokens))
-    for place in range(1, len(target.tokens)):
-        changed = list(target.tokens)
-        changed[place] = (changed[place] + 5) % len(labeler.model.tokenizer)
-        moved = log_p_of(changed)
-        assert torch.equal(plain[:place], moved[:place])
-        assert not torch.equal(plain[place:], moved[place:])
+    moves = 0
+    for place, (position, state) in enumerate(zip(target.decisions, target.states, strict=True)):
+        written = target.tokens[position]
+        others = [(written + 5) % len(labeler.model.tokenizer)]
+        if not is_free:
+            others = [token for token in codec.grammar.tokens[state] if token != written]
+        for other in others[:1]:
+            changed = list(target.tokens)
+            changed[position] = other
+            moved = log_p_of(changed)
+            assert torch.equal(plain[:place], moved[:place])
+            assert not torch.equal(plain[place:], moved[place:])
+            moves += 1
+    assert moves >= len(example.words)
 
 
 @torch.no_grad()
@@ -138,9 +163,8 @@ def test_legal_targets_share_probability_one(labeler):
     torch.testing.assert_close(log_p.exp().sum(), torch.tensor(1.0), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("normalise", ["allowed", "vocabulary"])
 @torch.no_grad()
-def test_search_finds_the_top_k_of_all_targets(labeler, normalise):
+def test_search_finds_the_top_k_of_all_targets(labeler):
     for example in (example_of("may"), example_of("may paris"), example_of("o may paris")):
         paths = [()]
         grammar = labeler.form.grammar
@@ -152,14 +176,10 @@ def test_search_finds_the_top_k_of_all_targets(labeler, normalise):
             ]
         inputs = [labeler.codec.input_ids(example)]
         targets = [[labeler.codec.encode_path(example, path) for path in paths]]
-        log_p, _ = candidate_log_p(
-            labeler.model, labeler.codec, inputs, targets, normalise=normalise
-        )
+        log_p, _ = candidate_log_p(labeler.model, labeler.codec, inputs, targets)
         k = min(5, len(paths))
         best = log_p[0].topk(k)
-        (found,) = label_search(
-            labeler.model, labeler.codec, inputs, [len(example.words)], k=k, normalise=normalise
-        )
+        (found,) = label_search(labeler.model, labeler.codec, inputs, [len(example.words)], k=k)
         assert found.exact
         torch.testing.assert_close(torch.tensor(found.log_p), best.values, atol=2e-4, rtol=1e-4)
         assert found.paths[0] == paths[int(best.indices[0])]

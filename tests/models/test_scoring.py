@@ -63,13 +63,11 @@ def candidates_of(labeler: Labeler, count: int = 8):
     return inputs, targets
 
 
-def scored(labeler: Labeler, normalise: str) -> tuple[Tensor, dict[str, Tensor]]:
+def scored(labeler: Labeler) -> tuple[Tensor, dict[str, Tensor]]:
     """log_p [B, K], and the gradients of a sum of them with unequal weights."""
     inputs, targets = candidates_of(labeler)
     labeler.model.zero_grad()
-    log_p, is_real = candidate_log_p(
-        labeler.model, labeler.codec, inputs, targets, normalise=normalise
-    )
+    log_p, is_real = candidate_log_p(labeler.model, labeler.codec, inputs, targets)
     weights = torch.linspace(-1, 2, log_p.numel()).view(log_p.shape)
     (log_p * weights).masked_fill(~is_real, 0.0).sum().backward()
     return log_p.detach(), {
@@ -79,20 +77,18 @@ def scored(labeler: Labeler, normalise: str) -> tuple[Tensor, dict[str, Tensor]]
     }
 
 
-def assert_same(labeler: Labeler, monkeypatch, normalise: str) -> None:
-    log_p, _ = scored(labeler, normalise)
+def assert_same(labeler: Labeler, monkeypatch) -> None:
+    log_p, _ = scored(labeler)
     with torch.no_grad():
         inputs, targets = candidates_of(labeler)
-        without, _ = candidate_log_p(
-            labeler.model, labeler.codec, inputs, targets, normalise=normalise
-        )
+        without, _ = candidate_log_p(labeler.model, labeler.codec, inputs, targets)
     # gradients in double precision: in single, a relu near 0 is on in one and off in the other
     labeler.model.double()
-    _, gradients = scored(labeler, normalise)
+    _, gradients = scored(labeler)
     monkeypatch.setattr(scoring, "packs", lambda model: False)
-    _, plain_gradients = scored(labeler, normalise)
+    _, plain_gradients = scored(labeler)
     labeler.model.float()
-    plain, _ = scored(labeler, normalise)
+    plain, _ = scored(labeler)
     torch.testing.assert_close(log_p, plain, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(without, plain, atol=1e-5, rtol=1e-5)
     assert gradients.keys() == plain_gradients.keys()
@@ -102,22 +98,21 @@ def assert_same(labeler: Labeler, monkeypatch, normalise: str) -> None:
         assert difference <= 1e-5 * largest, name
 
 
-@pytest.mark.parametrize("normalise", ["allowed", "vocabulary"])
 @pytest.mark.parametrize("chunk_pairs", [200, 1 << 16])
-def test_every_family_scores_as_plainly(labeler, monkeypatch, normalise, chunk_pairs):
+def test_every_family_scores_as_plainly(labeler, monkeypatch, chunk_pairs):
     monkeypatch.setattr(prefix_forest, "CHUNK_PAIRS", chunk_pairs)
-    assert_same(labeler, monkeypatch, normalise)
+    assert_same(labeler, monkeypatch)
 
 
 def test_the_embedded_default_scores_as_plainly(embedded, monkeypatch):
     assert packs(embedded.model)
-    assert_same(embedded, monkeypatch, "allowed")
+    assert_same(embedded, monkeypatch)
 
 
 def test_training_without_dropout_scores_as_plainly(embedded, monkeypatch):
     set_dropout(embedded.model, 0.0)
     embedded.model.train()
-    assert_same(embedded, monkeypatch, "allowed")
+    assert_same(embedded, monkeypatch)
     embedded.model.eval()
 
 
@@ -130,7 +125,7 @@ def test_adapters_score_as_plainly_and_get_gradients(model_folder, monkeypatch):
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)
     model.eval()
-    assert_same(Labeler(model, form, window_words=16, window_overlap=4), monkeypatch, "allowed")
+    assert_same(Labeler(model, form, window_words=16, window_overlap=4), monkeypatch)
 
 
 def test_dropout_follows_the_seed_and_keeps_the_mean(embedded):

@@ -1,4 +1,4 @@
-"""Log-probabilities of whole candidates; the input runs once per example."""
+"""Log-probabilities of targets, labels and free texts alike; the input runs once per example."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from groot.errors import ShapeError
-from groot.models.codec import Codec
 from groot.models.prefix_forest import PrefixForest
+from groot.models.step import Spelling
 from groot.models.t5 import training as t5_training
 from groot.models.text_model import TextModel
-from groot.targets.grammar import EncodedTarget, Normalise
+from groot.targets.grammar import EncodedTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +68,61 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]
 
 def decision_log_p(
     model: TextModel,
-    codec: Codec,
+    spelling: Spelling | None,
     inputs: Sequence[Sequence[int]],
     targets: TargetBatch,
-    *,
-    normalise: Normalise = "allowed",
 ) -> tuple[Tensor, Tensor]:
-    """Log-probability of each choice of each target, and where choices are.
+    """Log-probability of each decision of each target, and where decisions are.
 
     Args:
+        model: the model that writes.
+        spelling: what a decision is between. A label grammar shares probability one among what it
+            allows, so that forced tokens cost nothing and all legal targets together have
+            probability one. None is free text: every token is a decision between all tokens of
+            the vocabulary.
         inputs: B inputs in token ids.
-        targets: N targets of them.
-        normalise: "allowed" shares probability one among what the grammar allows, so that forced
-            tokens cost nothing and all legal targets together have probability one;
-            "vocabulary" is the model's own softmax, forced tokens included.
+        targets: N targets of them; those of a free text are `EncodedTarget.free`.
 
     Returns:
-        log_p [N, D] or [N, T] in nats, and the bool mask of the same shape; 0 where masked.
+        log_p [N, D] in nats, 0 where masked, and is_decision [N, D] bool.
+
+    Raises:
+        ShapeError: if a free text has no token.
     """
-    if normalise == "vocabulary":
-        is_choice = targets.is_token
-        positions = torch.arange(targets.tokens.shape[1], device=targets.tokens.device)
-        positions = positions.expand_as(targets.tokens)
-    else:
-        is_choice, positions = targets.is_decision, targets.decisions
-    hidden, place = asked_states(model, inputs, targets, positions, is_choice)
-    chosen = targets.tokens.gather(1, positions)
-    if normalise == "vocabulary":
-        log_p, column = model.logits(hidden).float().log_softmax(-1), chosen
-    else:
-        choice_ids = codec.choice_ids.to(hidden.device)
-        states = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
-        states[place[is_choice]] = targets.states[is_choice]
-        allowed = codec.is_allowed.to(hidden.device)[states]  # [Q, A]
-        logits = model.logits(hidden, choice_ids).float()
-        log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
-        column = torch.searchsorted(choice_ids, chosen)
-    column = torch.where(is_choice, column, column.new_zeros(()))
+    if spelling is None:
+        return _vocabulary_log_p(model, inputs, targets), targets.is_decision
+    return _grammar_log_p(model, spelling, inputs, targets), targets.is_decision
+
+
+def _grammar_log_p(
+    model: TextModel, spelling: Spelling, inputs: Sequence[Sequence[int]], targets: TargetBatch
+) -> Tensor:
+    is_decision = targets.is_decision
+    hidden, place = asked_states(model, inputs, targets)
+    choice_ids = spelling.choice_ids.to(hidden.device)
+    states = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+    states[place[is_decision]] = targets.states[is_decision]
+    allowed = spelling.is_allowed.to(hidden.device)[states]  # [Q, A]
+    logits = model.logits(hidden, choice_ids).float()
+    log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
+    column = torch.searchsorted(choice_ids, targets.tokens.gather(1, targets.decisions))
+    column = torch.where(is_decision, column, column.new_zeros(()))
     taken = log_p.flatten()[place * log_p.shape[1] + column]
-    return taken.masked_fill(~is_choice, 0.0), is_choice
+    return taken.masked_fill(~is_decision, 0.0)
+
+
+def _vocabulary_log_p(
+    model: TextModel, inputs: Sequence[Sequence[int]], targets: TargetBatch
+) -> Tensor:
+    """Logits are computed at real tokens only."""
+    is_token = targets.is_token
+    if not is_token.any(dim=1).all():
+        raise ShapeError("a target has no token, and so no log_p; end it with the end token")
+    hidden = model.hidden_states(model.encode(inputs), targets.rows, targets.tokens)  # [N, T, d]
+    logits = model.logits(hidden[is_token]).float()  # [real tokens, V]
+    chosen = targets.tokens[is_token]
+    taken = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(1)
+    return taken.new_zeros(is_token.shape).masked_scatter(is_token, taken)
 
 
 def packs(model: TextModel) -> bool:
@@ -122,22 +138,14 @@ def asked_states(
     model: TextModel,
     inputs: Sequence[Sequence[int]],
     targets: TargetBatch,
-    positions: Tensor,
-    is_asked: Tensor,
-    *,
-    shares: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Hidden states that predict the tokens of targets at some of their positions.
-
-    Args:
-        positions: [N, D] in the tokens.
-        is_asked: [N, D] True for real ones.
-        shares: False computes what candidates share once for each, to measure what it costs.
+    """Hidden states that predict the decisions of targets.
 
     Returns:
-        hidden states [Q, d], and for each position the row of its state [N, D]; candidates of a
-        text that are equal up to a position may have one state for it.
+        hidden states [Q, d], and for each decision the row of its state [N, D]; candidates of a
+        text that are equal up to a decision may have one state for it.
     """
+    positions = targets.decisions
     if not packs(model):
         memory = model.encode(inputs)
         hidden = model.hidden_states(memory, targets.rows, targets.tokens)
@@ -145,7 +153,7 @@ def asked_states(
         place = torch.arange(positions.numel(), device=positions.device)
         return hidden.flatten(0, 1), place.view(positions.shape)
     core, encoder, decoder = model._parts
-    forest = PrefixForest(targets.rows, targets.tokens, positions, is_asked, shares=shares)
+    forest = PrefixForest(targets.rows, targets.tokens, positions, targets.is_decision)
     if torch.is_grad_enabled() or model.training:
         ids, is_input = model.pad(inputs)
         states = t5_training.encode(encoder, ids, is_input)
@@ -158,35 +166,36 @@ def asked_states(
 
 def candidate_log_p(
     model: TextModel,
-    codec: Codec,
+    spelling: Spelling | None,
     inputs: Sequence[Sequence[int]],
     candidates: Sequence[Sequence[EncodedTarget]],
-    *,
-    normalise: Normalise = "allowed",
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each candidate of each input, the input encoded once.
 
     Args:
+        model: the model that writes.
+        spelling: see `decision_log_p`; None is free text.
         inputs: B inputs in token ids.
         candidates: for each input its candidates, any number.
 
     Returns:
-        log_p [B, K] in nats, summed over tokens, end included, and is_real [B, K]; 0 in padding.
+        log_p [B, K] in nats, summed over decisions, 0 in padding, and is_real [B, K] bool.
 
     Raises:
-        ShapeError: if inputs and candidates differ in length.
+        ShapeError: if inputs and candidates differ in length, or no free text is given at all.
     """
     if len(inputs) != len(candidates):
         raise ShapeError(f"{len(inputs)} inputs but candidates of {len(candidates)}")
-    flat = [target for of_one in candidates for target in of_one]
-    rows = [row for row, of_one in enumerate(candidates) for _ in of_one]
-    columns = [column for of_one in candidates for column in range(len(of_one))]
-    width = max((len(of_one) for of_one in candidates), default=0)
+    flat = [target for of_input in candidates for target in of_input]
+    if spelling is None and not flat:
+        raise ShapeError("no candidates: give at least one text to score")
+    rows = [row for row, of_input in enumerate(candidates) for _ in of_input]
+    columns = [column for of_input in candidates for column in range(len(of_input))]
     targets = collate_targets(model, flat, rows)
-    per_choice, _ = decision_log_p(model, codec, inputs, targets, normalise=normalise)
-    shape = (len(inputs), width)
-    place = (targets.rows, torch.tensor(columns, dtype=torch.long, device=targets.rows.device))
-    totals = per_choice.sum(1)
+    per_decision, _ = decision_log_p(model, spelling, inputs, targets)
+    totals = per_decision.sum(1)
+    shape = (len(inputs), max(map(len, candidates), default=0))
+    place = (targets.rows, torch.tensor(columns, dtype=torch.long, device=totals.device))
     log_p = totals.new_zeros(shape).index_put(place, totals)
     is_real = torch.zeros(shape, dtype=torch.bool, device=totals.device)
     is_real[place] = True

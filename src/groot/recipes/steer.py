@@ -337,7 +337,7 @@ def _candidates(
         of_part = {text: row for row, text in enumerate(part)}
         batch = collate_targets(model, targets, [of_part[text] for text, _ in rows])
         inputs = [codec.input_ids(examples[text]) for text in part]
-        hidden, before = asked_states(model, inputs, batch, batch.decisions, batch.is_decision)
+        hidden, before = asked_states(model, inputs, batch)
         said = torch.searchsorted(choice_ids, batch.tokens.gather(1, batch.decisions))
         width = batch.decisions.shape[1]
         at = torch.tensor(rows).T

@@ -81,7 +81,7 @@ def label_search(
             still lack one are searched again at twice the width, up to this one; at most `width`
             switches both off. See `proofs` for what it cost.
         batch_size: inputs searched together, of similar length.
-        normalise: see `decision_log_p`.
+        normalise: over what the grammar allows, or over the vocabulary, forced tokens included.
 
     Returns:
         one Found per input, in the order given.

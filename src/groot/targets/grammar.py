@@ -158,6 +158,15 @@ class EncodedTarget:
     decisions: tuple[int, ...]
     states: tuple[int, ...]
 
+    @classmethod
+    def free(cls, tokens: Sequence[int]) -> EncodedTarget:
+        """A free text: each of its tokens is a decision, and there is one state.
+
+        >>> EncodedTarget.free([7, 8]).decisions
+        (0, 1)
+        """
+        return cls(tuple(tokens), tuple(range(len(tokens))), (0,) * len(tokens))
+
 
 def spell(grammar: SlotGrammar, ids_of: Callable[[str], Sequence[int]]) -> TokenGrammar:
     """Turn a grammar over symbols into one over token ids.
