@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from groot.models.families import FAMILIES
+
 TEXTS = [
     "play nina simone in the kitchen please",
     "book a table for two at nine near the river",
@@ -81,6 +83,16 @@ def make_model_folder() -> Callable[[str, Path], Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session", params=sorted(FAMILIES))
+def model_folder(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_model_folder: Callable[[str, Path], Path],
+) -> Path:
+    """A folder that save_pretrained wrote, for each family in the table."""
+    return make_model_folder(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="session")

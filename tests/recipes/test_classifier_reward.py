@@ -91,15 +91,6 @@ def test_prefixes_are_read_at_each_tenth(make_encoder_folder, tmp_path):
     assert found.rejected[-1] == pytest.approx(whole, abs=1e-5)
 
 
-def test_heads_are_kept_or_made_anew(make_encoder_folder, tmp_path):
-    two = make_encoder_folder("bert", tmp_path / "two", num_labels=2)
-    five = make_encoder_folder("bert", tmp_path / "five", num_labels=5)
-    assert new_classifier(two).model.config.num_labels == 2
-    fresh = [new_classifier(five).model for _ in range(2)]
-    assert fresh[0].config.num_labels == 1
-    assert torch.equal(fresh[0].classifier.weight, fresh[1].classifier.weight)
-
-
 @pytest.mark.parametrize("kind", ["partial", "value", "rad", "vocabulary"])
 def test_rewards_of_prefixes_need_a_causal_model(kind, make_encoder_folder, tmp_path):
     folder = make_encoder_folder("bert", tmp_path / "encoder")

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-)
-from transformers.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
 
 from groot.errors import ModelError, ShapeError
-from groot.models.families import FAMILIES
-from groot.models.loading import _as_model_error, read_json
-from groot.models.model_folder import SETTINGS_FILE
-from groot.models.safety import refuse_unsafe_files
+from groot.models.classifiers import (
+    REWARD_LABELS,
+    holds_classifier,
+    is_path,
+    open_classifier,
+    open_for_rewards,
+)
+from groot.models.loading import read_json
+from groot.models.model_folder import SETTINGS_FILE, model_folder
 
 PART = "classifier reward"  # what groot.json says that the folder holds
 VERSION = 1
@@ -48,7 +45,7 @@ class ClassifierReward(nn.Module):
 
     def __init__(self, model: Any, tokenizer: Any, *, max_tokens: int | None = None) -> None:
         super().__init__()
-        if model.config.num_labels not in (1, 2):
+        if model.config.num_labels not in REWARD_LABELS:
             raise ModelError(
                 f"the classifier has {model.config.num_labels} labels; one (the reward) or two"
                 " (bad, good) are wanted."
@@ -190,22 +187,10 @@ def is_classifier(name: str | Path) -> bool:
     Raises:
         ModelError: if a name on the Hub cannot be reached, or a config.json is damaged.
     """
-    folder = _model_folder(name)
-    if (folder / SETTINGS_FILE).is_file():
-        return read_json(folder / SETTINGS_FILE).get("part") == PART
-    is_path = folder.exists() or str(name).startswith((".", "/", "~"))
-    if is_path and not (folder / "config.json").is_file():
-        return False
-    with _as_model_error(str(name)):
-        config: Any = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
-    if any(one.endswith("ForSequenceClassification") for one in config.architectures or ()):
-        return True
-    kind = config.model_type
-    is_encoder = (
-        kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-        and kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    )
-    return is_encoder and kind not in FAMILIES
+    source = _source(name)
+    if is_path(source) and (Path(source) / SETTINGS_FILE).is_file():
+        return read_json(Path(source) / SETTINGS_FILE).get("part") == PART
+    return holds_classifier(source)
 
 
 def load_classifier(name: str | Path, *, max_tokens: int | None = None) -> ClassifierReward:
@@ -218,10 +203,11 @@ def load_classifier(name: str | Path, *, max_tokens: int | None = None) -> Class
     Raises:
         ModelError: if it is missing, unsafe, damaged, or lacks the weights of a classifier.
     """
-    folder = _model_folder(name)
-    if max_tokens is None and (folder / SETTINGS_FILE).is_file():
-        max_tokens = _saved_limit(folder / SETTINGS_FILE)
-    model, tokenizer, lacking = _open(folder if folder.is_dir() else name)
+    source = _source(name)
+    settings_file = Path(source) / SETTINGS_FILE
+    if max_tokens is None and settings_file.is_file():
+        max_tokens = _saved_limit(settings_file)
+    model, tokenizer, lacking = open_classifier(source)
     if lacking:  # transformers would go on with random numbers in their place
         raise ModelError(
             f"{name}: no trained classifier: {', '.join(lacking[:3])} are not in its files.\n"
@@ -243,31 +229,17 @@ def new_classifier(name: str | Path, *, max_tokens: int | None = None) -> Classi
     Raises:
         ModelError: if it is missing, unsafe or damaged.
     """
-    folder = _model_folder(name)
-    source = folder if folder.is_dir() else name
-    with _as_model_error(str(name)):
-        config: Any = AutoConfig.from_pretrained(str(source), trust_remote_code=False)
-    has_head = any(
-        one.endswith("ForSequenceClassification") for one in config.architectures or ()
-    ) and config.num_labels in (1, 2)
-    settings = {} if has_head else {"num_labels": 1, "ignore_mismatched_sizes": True}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model, tokenizer, lacking = _open(source, **settings)
+    model, tokenizer, lacking = open_for_rewards(_source(name))
     body = f"{model.base_model_prefix}."
-    lost = [one for one in lacking if one.startswith(body) and "pooler" not in one]
+    lost = [weight for weight in lacking if weight.startswith(body) and "pooler" not in weight]
     if lost:
         raise ModelError(f"{name}: {', '.join(lost[:3])} are not in its files")
     return ClassifierReward(model, tokenizer, max_tokens=max_tokens)
 
 
-def _model_folder(name: str | Path) -> Path:
-    """The folder itself, or the model/ folder of a run."""
-    folder = Path(name)
-    inner = folder / "model"
-    if not (folder / "config.json").is_file() and (inner / SETTINGS_FILE).is_file():
-        return inner
-    return folder
+def _source(name: str | Path) -> str | Path:
+    """The folder that holds the model, which of a run is its model/ folder; or the name itself."""
+    return model_folder(name) if is_path(name) else name
 
 
 def _saved_limit(path: Path) -> int | None:
@@ -281,39 +253,3 @@ def _saved_limit(path: Path) -> int | None:
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ModelError(f"{path}: max_tokens {limit!r} is no number > 0.")
     return limit
-
-
-@contextmanager
-def _without_load_report() -> Iterator[None]:
-    """transformers lists missing weights on standard error; here they are an error or expected."""
-    before = get_verbosity()
-    set_verbosity_error()
-    try:
-        yield
-    finally:
-        set_verbosity(before)
-
-
-def _open(name: str | Path, **settings: Any) -> tuple[Any, Any, list[str]]:
-    """Model and tokenizer, and the names of weights that are not in the files."""
-    folder = Path(name)
-    if folder.exists() or str(name).startswith((".", "/", "~")):
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{name}: no model here (config.json is missing)")
-        refuse_unsafe_files(folder)
-    with _as_model_error(str(name)):
-        tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-    with _as_model_error(str(name)), _without_load_report():
-        loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-            str(name),
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            **settings,
-        )
-    model, info = loaded
-    lacking = set(info["missing_keys"]) & {name for name, _ in model.named_parameters()}
-    if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
-        raise ModelError(f"{name}: its weights hold NaN or infinite values")
-    return model, tokenizer, sorted(lacking)
