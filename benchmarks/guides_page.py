@@ -20,7 +20,7 @@ from side_by_side import machine_line, table, write_section
 
 from groot.evaluation.guide_table import holm
 from groot.evaluation.significance import bootstrap_intervals, mean_of, paired_difference
-from groot.reward_models.prefix_model import Kind
+from groot.reward_models.kinds import RewardKind
 
 # What the published table claims, (better, worse); then the same with equal decoding, as ARGS is
 # greedy; then those on tuned models. The third member: the share of the worse that must be beaten.
@@ -38,7 +38,7 @@ CLAIMS: tuple[tuple[str, str, float], ...] = (
     ("pargs_greedy", "dpo", 0.9),
 )
 CUTS = (0.2, 0.4, 0.6, 0.8, 1.0)
-KIND_TITLES: dict[Kind, str] = {
+KIND_TITLES: dict[RewardKind, str] = {
     "sequence": "sequence (ARGS)",
     "partial": "partial (PARGS)",
     "value": "value (CD)",

@@ -14,7 +14,8 @@ from groot.objectives import REWARD_OBJECTIVES
 from groot.recipes.pair_items import PairItem
 from groot.recipes.pair_losses import OBJECTIVE_OF, pair_loss, pair_scores
 from groot.recipes.reward_model import RewardModelSettings, train_reward_model
-from groot.reward_models.prefix_model import KINDS, RewardModel, load_reward_model
+from groot.reward_models.kinds import REWARD_KINDS
+from groot.reward_models.prefix_model import RewardModel, load_reward_model
 from groot.targets import SentinelTags
 from groot.types import Span
 from groot.writer.labeler import Labeler, example_of
@@ -122,7 +123,7 @@ def polite_pairs():
 FAST = {"passes": 3, "batch_size": 8, "learning_rate": 1e-2, "evaluations": 2, "held_out": 0.2}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", REWARD_KINDS)
 def test_every_kind_learns_which_output_is_better(gpt2, kind, tmp_path):
     passes = {"value": 8, "rad": 8}.get(kind, 3)  # a regression has more to learn than an order
     settings = RewardModelSettings(**{**FAST, "kind": kind, "passes": passes})

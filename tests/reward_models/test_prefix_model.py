@@ -9,7 +9,8 @@ import torch
 
 from groot.errors import ModelError, ShapeError
 from groot.models.loading import load_model
-from groot.reward_models.prefix_model import KINDS, RewardModel, load_reward_model
+from groot.reward_models.kinds import REWARD_KINDS
+from groot.reward_models.prefix_model import RewardModel, load_reward_model
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 PROMPTS = ("play nina simone", "may", "what is the weather in paris")
@@ -173,7 +174,7 @@ def gpt2(make_model_folder, tmp_path_factory):
     return make_model_folder("gpt2", tmp_path_factory.mktemp("gpt2"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", REWARD_KINDS)
 def test_every_kind_is_saved_and_loaded(gpt2, kind, tmp_path):
     model = RewardModel(load_model(gpt2), kind).eval()
     model.save(tmp_path)

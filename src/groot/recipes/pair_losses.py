@@ -14,9 +14,10 @@ from groot.evaluation.reward_pairs import N_TENTHS, PairScores, n_shared, pair_r
 from groot.objectives import REWARD_OBJECTIVES
 from groot.recipes.pair_items import PairItem, TextPairItem
 from groot.reward_models.classifier_reward import ClassifierReward
-from groot.reward_models.prefix_model import Kind, RewardModel
+from groot.reward_models.kinds import RewardKind
+from groot.reward_models.prefix_model import RewardModel
 
-OBJECTIVE_OF: Mapping[Kind, str] = {
+OBJECTIVE_OF: Mapping[RewardKind, str] = {
     "sequence": "bradley_terry",
     "partial": "partial_bradley_terry",
     "value": "value_regression",

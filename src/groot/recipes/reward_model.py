@@ -41,7 +41,8 @@ from groot.recipes.pair_losses import measure_pairs, pair_loss, pair_scores
 from groot.recipes.start import folder_sum
 from groot.reward_models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.reward_models.folders import open_reward_model
-from groot.reward_models.prefix_model import KINDS, Kind, RewardModel
+from groot.reward_models.kinds import REWARD_KINDS, RewardKind
+from groot.reward_models.prefix_model import RewardModel
 from groot.targets import FORMATS
 from groot.writer.labeler import load as load_labeler
 
@@ -56,7 +57,7 @@ class RewardModelSettings:
     """How a reward model is trained.
 
     Args:
-        kind: of `groot.reward_models.prefix_model.KINDS`.
+        kind: one of `groot.reward_models.kinds.REWARD_KINDS`.
         passes: passes over the pairs.
         batch_size: pairs per step, over all processes.
         learning_rate: peak rate of AdamW; None takes 1e-3 for a model of up to 10 million weights,
@@ -70,7 +71,7 @@ class RewardModelSettings:
         checkpoint_every_s: seconds between checkpoints.
     """
 
-    kind: Kind = "partial"
+    kind: RewardKind = "partial"
     passes: int = 3
     batch_size: int = 16
     learning_rate: float | None = None
@@ -85,8 +86,8 @@ class RewardModelSettings:
 
     def __post_init__(self) -> None:
         wrong = []
-        if self.kind not in KINDS:
-            wrong.append(f"kind={self.kind!r}: want one of {', '.join(KINDS)}")
+        if self.kind not in REWARD_KINDS:
+            wrong.append(f"kind={self.kind!r}: want one of {', '.join(REWARD_KINDS)}")
         for name in ("passes", "batch_size", "evaluations"):
             if getattr(self, name) < 1:
                 wrong.append(f"{name}={getattr(self, name)}: want 1 or more")

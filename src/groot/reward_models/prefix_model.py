@@ -8,59 +8,31 @@ other, so that stopping has a reward too. Padding is never read.
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from groot.errors import ModelError, ShapeError
-from groot.models.alternatives import Alternatives, begin_alternatives
+from groot.models.alternatives import begin_alternatives
 from groot.models.loading import load_model, read_json, save_model
 from groot.models.model_folder import SETTINGS_FILE, saved_folder
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
-
-Kind = Literal["sequence", "partial", "value", "rad", "vocabulary", "additive"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from groot.reward_models.kinds import REWARD_KINDS, RewardKind
+from groot.reward_models.prefix_scoring import (
+    AdditiveScoring,
+    HeadScoring,
+    PrefixScoring,
+    VocabularyScoring,
+)
 
 HEAD_FILE = "reward_head.safetensors"
 PART = "reward model"  # what groot.json says that the folder holds
 VERSION = 1
-
-
-class PrefixScoring(ABC):
-    """N prefixes being written, and the rewards of what could come next.
-
-    Attributes:
-        calls: how often the reward model has run.
-        tokens: how many tokens it has read behind the prompts, over all rows.
-    """
-
-    calls: int = 0
-    tokens: int = 0
-
-    @abstractmethod
-    def score(self, tokens: Tensor) -> Tensor:
-        """Rewards [N, k] of each prefix with one of tokens [N, k] behind it; the prefixes stay."""
-
-    def score_all(self) -> Tensor:
-        """Rewards [N, V] of each prefix with any token behind it.
-
-        Raises:
-            ModelError: if the reward model scores named tokens only.
-        """
-        raise ModelError(
-            "this reward model scores the candidates that it is given, not the whole vocabulary."
-            " Use score(tokens), or train a model of kind 'vocabulary'."
-        )
-
-    @abstractmethod
-    def advance(self, index: Tensor, tokens: Tensor) -> None:
-        """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
 
 
 class RewardModel(nn.Module):
@@ -68,16 +40,7 @@ class RewardModel(nn.Module):
 
     Args:
         backbone: a causal or an encoder-decoder model; its input is the prompt.
-        kind: what the rewards mean, and how they are learnt:
-            "sequence": Bradley-Terry on whole outputs; prefixes have a reward that means little;
-            "partial": Bradley-Terry on prefixes of equal length (PARGS);
-            "value": the expected final reward of what goes on from a prefix (CD, FUDGE);
-            "rad": the final reward, learnt with more weight on late prefixes (RAD);
-            "vocabulary": the logit of a token is the reward of the prefix that ends with it, so
-            that one call scores the whole vocabulary (FaRMA);
-            "additive": Bradley-Terry on prefixes, too, but the reward of a prefix is the sum of
-            what each of its tokens adds; a head of its own says it of the whole vocabulary in one
-            call, from the state before the token. It begins with zeros.
+        kind: what the rewards mean, and how they are learnt; see `groot.reward_models.kinds`.
         separator: what ends the prompt of a causal backbone; None as in `Prompts`.
         max_prompt_tokens: of a longer prompt that is given as text, the end is read; None: all.
 
@@ -88,16 +51,16 @@ class RewardModel(nn.Module):
     def __init__(
         self,
         backbone: TextModel,
-        kind: Kind,
+        kind: RewardKind,
         *,
         separator: str | None = None,
         max_prompt_tokens: int | None = None,
     ) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise ModelError(f"no reward model of kind {kind!r}. Kinds: {', '.join(KINDS)}")
+        if kind not in REWARD_KINDS:
+            raise ModelError(f"no reward model of kind {kind!r}. Kinds: {', '.join(REWARD_KINDS)}")
         self.backbone = backbone
-        self.kind: Kind = kind
+        self.kind: RewardKind = kind
         self.prompts = Prompts(
             backbone.tokenizer, is_causal=backbone.is_causal, separator=separator
         )
@@ -251,15 +214,17 @@ class RewardModel(nn.Module):
         self.eval()
         memory = self.backbone.encode(inputs)
         if self.kind == "additive":  # the first tokens have rewards, too
-            scoring = _AdditiveScoring(self, begin_alternatives(self.backbone, memory, rows))
+            scoring = AdditiveScoring(
+                self.token_rewards, begin_alternatives(self.backbone, memory, rows)
+            )
             every = torch.arange(len(rows), device=rows.device)
             for column in () if tokens is None else tokens.T:
                 scoring.advance(every, column)
             return scoring
         alternatives = begin_alternatives(self.backbone, memory, rows, tokens)
         if self.kind == "vocabulary":
-            return _VocabularyScoring(self, alternatives)
-        return _HeadScoring(self, alternatives)
+            return VocabularyScoring(self.backbone, alternatives)
+        return HeadScoring(self.reward_of, alternatives)
 
     def _hidden(
         self, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]
@@ -315,11 +280,11 @@ def load_reward_model(folder: str | Path) -> RewardModel:
     settings = read_json(folder / SETTINGS_FILE)
     if settings.get("part") != PART:
         raise ModelError(f"{folder}: {SETTINGS_FILE} describes something else than a reward model.")
-    if settings.get("version") != VERSION or settings.get("kind") not in KINDS:
+    if settings.get("version") != VERSION or settings.get("kind") not in REWARD_KINDS:
         raise ModelError(
             f"{folder / SETTINGS_FILE}: version {settings.get('version')!r}, kind"
             f" {settings.get('kind')!r}. This groot reads version {VERSION} and the kinds"
-            f" {', '.join(KINDS)}."
+            f" {', '.join(REWARD_KINDS)}."
         )
     separator = settings.get("separator")
     if separator is not None and not isinstance(separator, str):
@@ -346,79 +311,3 @@ def _load_head(head: nn.Linear, path: Path) -> None:
     if not all(bool(weight.isfinite().all()) for weight in weights.values()):
         raise ModelError(f"{path}: holds NaN or infinite values")
     head.load_state_dict(weights)
-
-
-class _HeadScoring(PrefixScoring):
-    """Named candidates, each read by the model, all in one call."""
-
-    def __init__(self, model: RewardModel, alternatives: Alternatives) -> None:
-        self._model = model
-        self._alternatives = alternatives
-
-    @torch.no_grad()
-    def score(self, tokens: Tensor) -> Tensor:
-        """Rewards [N, k] of each prefix with one of tokens [N, k] behind it; the prefixes stay."""
-        self.calls += 1
-        self.tokens += tokens.numel()
-        return self._model.reward_of(self._alternatives.feed(tokens))
-
-    def advance(self, index: Tensor, tokens: Tensor) -> None:
-        """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
-        if self._alternatives.keep(index, tokens):
-            self.calls += 1
-            self.tokens += tokens.numel()
-
-
-class _VocabularyScoring(PrefixScoring):
-    """Every next token at once; the model reads the token that is kept, and nothing else."""
-
-    def __init__(self, model: RewardModel, alternatives: Alternatives) -> None:
-        self._model = model
-        self._alternatives = alternatives
-
-    @torch.no_grad()
-    def score_all(self) -> Tensor:
-        """Rewards [N, V] of each prefix with any token behind it."""
-        return self._model.token_rewards(self._alternatives.hidden)
-
-    @torch.no_grad()
-    def score(self, tokens: Tensor) -> Tensor:
-        """Rewards [N, k] of each prefix with one of tokens [N, k] behind it; the prefixes stay."""
-        asked, place = tokens.unique(return_inverse=True)  # no other row of the head is needed
-        logits = self._model.backbone.logits(self._alternatives.hidden, asked)
-        return logits.float().gather(1, place)
-
-    def advance(self, index: Tensor, tokens: Tensor) -> None:
-        """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
-        self._alternatives.keep(index, tokens)
-        self.calls += 1
-        self.tokens += tokens.numel()
-
-
-class _AdditiveScoring(PrefixScoring):
-    """What every next token adds, at once, on top of what the prefix has; as the one above."""
-
-    def __init__(self, model: RewardModel, alternatives: Alternatives) -> None:
-        self._model = model
-        self._alternatives = alternatives
-        self._total = alternatives.hidden.new_zeros(len(alternatives.hidden)).float()  # [N]
-        self._added: Tensor | None = None
-
-    @torch.no_grad()
-    def score_all(self) -> Tensor:
-        """Rewards [N, V] of each prefix with any token behind it."""
-        if self._added is None:
-            self._added = self._model.token_rewards(self._alternatives.hidden)
-        return self._total[:, None] + self._added
-
-    def score(self, tokens: Tensor) -> Tensor:
-        """Rewards [N, k] of each prefix with one of tokens [N, k] behind it; the prefixes stay."""
-        return self.score_all().gather(1, tokens)
-
-    def advance(self, index: Tensor, tokens: Tensor) -> None:
-        """Keep the prefixes `index` [N'], repeats allowed, each with its next of tokens [N']."""
-        self._total = self.score_all()[index].gather(1, tokens[:, None])[:, 0]
-        self._added = None
-        self._alternatives.keep(index, tokens)
-        self.calls += 1
-        self.tokens += tokens.numel()

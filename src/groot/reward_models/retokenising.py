@@ -10,7 +10,8 @@ from torch import Tensor
 
 from groot.errors import ModelError
 from groot.models.prompts import Prompts
-from groot.reward_models.prefix_model import PrefixScoring, RewardModel
+from groot.reward_models.prefix_model import RewardModel
+from groot.reward_models.prefix_scoring import PrefixScoring
 
 REPLACEMENT = "\ufffd"  # what bytes that are no character decode to
 LONGEST_CHARACTER = 4  # bytes of a character in UTF-8

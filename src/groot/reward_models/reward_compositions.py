@@ -16,7 +16,8 @@ from groot.errors import ConfigError, ModelError
 from groot.models.alternatives import Alternatives, begin_alternatives
 from groot.models.text_model import TextModel
 from groot.models.text_scoring import token_log_p
-from groot.reward_models.prefix_model import PrefixScoring, last_of
+from groot.reward_models.prefix_model import last_of
+from groot.reward_models.prefix_scoring import PrefixScoring
 
 How = Literal["mean", "worst", "uncertainty"]
 Ids = Sequence[Sequence[int]]

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from groot.models.text_model import TextModel
-from groot.reward_models.prefix_model import PrefixScoring, RewardModel
+from groot.reward_models.prefix_model import RewardModel
+from groot.reward_models.prefix_scoring import PrefixScoring
 from groot.reward_models.retokenising import TextRewards
 
 

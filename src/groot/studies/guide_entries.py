@@ -16,7 +16,8 @@ from groot.guides.rewarded import Transform
 from groot.models.alternatives import position_limit
 from groot.reward_models.classifier_reward import ClassifierReward
 from groot.reward_models.folders import AnyRewardModel
-from groot.reward_models.prefix_model import KINDS, RewardModel
+from groot.reward_models.kinds import REWARD_KINDS
+from groot.reward_models.prefix_model import RewardModel
 from groot.reward_models.retokenising import Retokenising, has_same_tokens
 from groot.reward_models.reward_compositions import RewardEnsemble
 from groot.rewards.compose import OwnPart, Reward
@@ -139,7 +140,7 @@ def make_entry(name: str, materials: Materials) -> Entry:
         guide = GUIDES["implicit"](tuned, n_candidates=top_k, beta=materials.beta, **weight)
         return _with(generator, guide, _origin(materials, "dpo"), costs=[tuned])
     if name in JUDGES:
-        kind: str = next(kind for kind in KINDS if kind in materials.reward_models)
+        kind: str = next(kind for kind in REWARD_KINDS if kind in materials.reward_models)
         judge, costs = counted_in_ids_of(materials.reward_models[kind], generator)
         more = {"kind": kind, **_origin(materials, kind)}
         if name == "deal":
