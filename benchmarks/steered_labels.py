@@ -29,11 +29,11 @@ from side_by_side import write_json, write_section
 from groot.data.benchmarks import read_benchmark
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import preferences_of_candidates
+from groot.evaluation.corpus_metrics import MicroF, MicroPrecision, MicroRecall
 from groot.evaluation.significance import mean_of, metric_of, paired_difference
-from groot.evaluation.spans import Counts, MicroF, MicroPrecision, MicroRecall
 from groot.guides import GUIDES, Guide
 from groot.guides.saved_guides import load_guide
-from groot.outputs.items import counts_by_label
+from groot.outputs.items import Counts, count_by_label
 from groot.recipes.reward_model import RewardModelSettings, train_reward_model
 from groot.recipes.steer import train_steering
 from groot.reward_models.prefix_model import load_reward_model
@@ -133,7 +133,7 @@ def numbers(
     """Reward and counts of the first candidate of each text."""
     rewards = reward.score(examples, [list(some[:1]) for some in found])
     counts = [
-        sum(counts_by_label(example.gold, some[0].output).values(), start=Counts())
+        sum(count_by_label(example.gold, some[0].output).values(), start=Counts())
         for example, some in zip(examples, found, strict=True)
     ]
     return {

@@ -34,8 +34,6 @@ WITHOUT_TORCH = {
 KNOWN_BREAKS = {
     "guides/saved_guides.py",
     "outputs/choose.py",
-    "outputs/items.py",
-    "outputs/marginals.py",
     "rollouts/candidate_sets.py",
     "rollouts/text_candidates.py",
 }

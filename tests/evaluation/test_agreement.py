@@ -16,8 +16,8 @@ from nervaluate import Evaluator
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOB2
 
+from groot.evaluation.corpus_metrics import MicroF
 from groot.evaluation.measure import measure
-from groot.evaluation.spans import MicroF
 from groot.targets.schemes import illegal_tags, spans_of_tags
 from groot.types import Candidate, Example, Span
 

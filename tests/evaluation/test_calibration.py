@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 from groot.evaluation.calibration import (
     calibration_error,
     calibration_error_of,
-    candidate_probability,
-    marginals,
     precision_recall,
     reliability_curve,
-    shares,
 )
-from groot.types import Candidate, Span
+from groot.types import Span
 
 A, B = Span(0, 4, "a"), Span(5, 9, "b")
 
@@ -52,31 +49,6 @@ def test_error_follows_from_the_curve(pairs):
     gaps = np.abs(np.subtract(curve.share_right, curve.probability))
     expected = float(np.dot(gaps, curve.n_in_bin)) / len(pairs)
     assert calibration_error(p, right) == pytest.approx(expected, abs=1e-9)
-
-
-def test_probability_of_a_candidate():
-    assert candidate_probability(Candidate("", (), log_p=math.log(0.25))) == pytest.approx(0.25)
-    assert candidate_probability(Candidate("", (), log_p=1e-7)) == 1.0
-    assert candidate_probability(Candidate("", (), log_p=-math.inf)) == 0.0
-    assert candidate_probability(Candidate("", ())) is None
-    assert candidate_probability(Candidate("", (), log_p=math.nan)) is None
-
-
-def test_marginals_by_hand():
-    candidates = [
-        Candidate("", (A, B), log_p=math.log(0.4)),
-        Candidate("", (A,), log_p=math.log(0.3)),
-        Candidate("", None, log_p=math.log(0.1)),  # malformed: keeps its share, says nothing
-        Candidate("", (B,)),  # not scored: no share
-    ]
-    assert shares(candidates) == pytest.approx([0.5, 0.375, 0.125, 0.0])
-    assert marginals(candidates) == {A: pytest.approx(0.875), B: pytest.approx(0.5)}
-
-
-def test_marginals_of_very_unlikely_candidates_do_not_vanish():
-    low = [Candidate("", (A,), log_p=-2000.0), Candidate("", (), log_p=-2000.0)]
-    assert marginals(low) == {A: 0.5}
-    assert marginals([Candidate("", (A,), log_p=-math.inf)]) == {A: 0.0}
 
 
 def test_recall_counts_gold_that_no_candidate_says():

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groot.evaluation.errors import Match, confusion, count_kinds, match_spans
-from groot.evaluation.spans import count_spans
+from groot.outputs.items import count_items
 from groot.types import Span
 
 one_span = st.builds(
@@ -61,7 +61,7 @@ def test_a_label_called_none_keeps_its_own_row():
 def test_matches_agree_with_the_counts(gold, said):
     matches = match_spans(gold, said)
     kinds = count_kinds(matches)
-    counts = count_spans(gold, said)
+    counts = count_items(gold, said)
     assert kinds["right"] == counts.true_positives
     assert sum(match.gold is not None for match in matches) == len(gold)
     assert sum(match.predicted is not None for match in matches) == len(said)

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from groot.errors import DataError, ShapeError
+from groot.evaluation.corpus_metrics import MicroF
 from groot.evaluation.measure import compare, measure
-from groot.evaluation.spans import MicroF
 from groot.types import Candidate, Example, Span
 
 A, B, C = Span(0, 4, "artist"), Span(5, 9, "album"), Span(10, 14, "artist")

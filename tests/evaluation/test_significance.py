@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from groot.errors import ShapeError
+from groot.evaluation.corpus_metrics import MicroF, MicroPrecision
 from groot.evaluation.significance import (
     UNDEFINED,
     bootstrap_intervals,
@@ -11,7 +12,6 @@ from groot.evaluation.significance import (
     metric_of,
     paired_difference,
 )
-from groot.evaluation.spans import MicroF, MicroPrecision
 
 
 def test_a_mean_leaves_missing_values_out():

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groot.outputs.marginals import joined, marginals
+from groot.outputs.marginals import (
+    candidate_probability,
+    candidate_shares,
+    item_shares,
+    joined,
+    marginals,
+)
 from groot.types import Candidate, Span
 
 A, B, C = Span(0, 4, "a"), Span(5, 9, "b"), Span(5, 9, "a")
@@ -58,6 +64,31 @@ def test_windows_are_joined():
     both = joined([first, second])
     assert both.covered == pytest.approx(0.9 * 0.8)
     assert both.of == {A: first.of[A], B: second.of[B]}
+
+
+def test_probability_of_a_candidate():
+    assert candidate_probability(Candidate("", (), log_p=math.log(0.25))) == pytest.approx(0.25)
+    assert candidate_probability(Candidate("", (), log_p=1e-7)) == 1.0
+    assert candidate_probability(Candidate("", (), log_p=-math.inf)) == 0.0
+    assert candidate_probability(Candidate("", ())) is None
+    assert candidate_probability(Candidate("", (), log_p=math.nan)) is None
+
+
+def test_shares_by_hand():
+    candidates = [
+        Candidate("", (A, B), log_p=math.log(0.4)),
+        Candidate("", (A,), log_p=math.log(0.3)),
+        Candidate("", None, log_p=math.log(0.1)),  # malformed: keeps its share, says nothing
+        Candidate("", (B,)),  # not scored: no share
+    ]
+    assert candidate_shares(candidates) == pytest.approx([0.5, 0.375, 0.125, 0.0])
+    assert item_shares(candidates) == {A: pytest.approx(0.875), B: pytest.approx(0.5)}
+
+
+def test_shares_of_very_unlikely_candidates_do_not_vanish():
+    low = [Candidate("", (A,), log_p=-2000.0), Candidate("", (), log_p=-2000.0)]
+    assert item_shares(low) == {A: 0.5}
+    assert item_shares([Candidate("", (A,), log_p=-math.inf)]) == {A: 0.0}
 
 
 # Every target of a text, by a model

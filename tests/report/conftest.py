@@ -8,9 +8,10 @@ import random
 import pytest
 
 from groot.data.candidates import CandidateRow, write_candidates
+from groot.evaluation.corpus_metrics import MicroF, f_beta
 from groot.evaluation.measure import compare, measure
 from groot.evaluation.records import write_records
-from groot.evaluation.spans import MicroF, count_spans, f_beta
+from groot.outputs.items import count_items
 from groot.types import Candidate, Example, Span
 
 FILLERS = {
@@ -84,7 +85,7 @@ def spoiled(rng, example, errors):
 
 
 def f_half(example, output):
-    value = f_beta(count_spans(example.spans, output), 0.5)
+    value = f_beta(count_items(example.spans, output), 0.5)
     return 1.0 if value is None else value
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groot.errors import RewardError
-from groot.evaluation.spans import MicroF, MicroPrecision, MicroRecall, count_spans, f_beta
+from groot.evaluation.corpus_metrics import MicroF, MicroPrecision, MicroRecall, f_beta
+from groot.outputs.items import count_items
 from groot.rewards.overlap import FBeta
 from groot.types import Candidate, Example, Span
 
@@ -69,7 +70,7 @@ def test_metric_is_the_form_over_summed_counts():
 def test_agrees_with_the_counter_of_evaluation(gold, output, beta):
     gold = tuple(dict.fromkeys(gold))
     [value] = reward_of(beta, output, example=Example("", spans=gold))
-    counted = f_beta(count_spans(gold, output), beta)
+    counted = f_beta(count_items(gold, output), beta)
     expected = float(output is not None) if counted is None else counted
     assert value == pytest.approx(expected)
 

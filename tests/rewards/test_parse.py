@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from groot.errors import ConfigError
-from groot.evaluation.spans import MicroF, MicroPrecision
+from groot.evaluation.corpus_metrics import MicroF, MicroPrecision
 from groot.rewards import parse_rewards
 from groot.types import Candidate, Example, Span
 

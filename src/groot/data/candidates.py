@@ -22,6 +22,7 @@ from groot.data.lines import read_lines
 from groot.data.offsets import read_spans
 from groot.data.result import Problem, RowError
 from groot.errors import DataError
+from groot.outputs.items import plain
 from groot.types import Candidate, Example, Gold, Source, Span
 
 # rows held in memory while writing
@@ -106,17 +107,7 @@ def _table(rows: list[CandidateRow], schema: Any) -> Any:
 
 def output_to_json(output: Gold | None) -> str | None:
     """The output as JSON text; None for a malformed one."""
-    if output is None:
-        return None
-    if isinstance(output, str):
-        return json.dumps(output, ensure_ascii=False)
-    items = [
-        {"start": item.start, "end": item.end, "label": item.label, "text": item.text}
-        if isinstance(item, Span)
-        else item
-        for item in output
-    ]
-    return json.dumps(items, ensure_ascii=False)
+    return None if output is None else json.dumps(plain(output), ensure_ascii=False)
 
 
 def read_candidates(

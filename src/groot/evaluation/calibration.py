@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
+from groot.evaluation.corpus_metrics import ratios
 from groot.evaluation.significance import SumStatistic
-from groot.evaluation.spans import ratios
-from groot.types import Candidate, Span
 
 N_BINS = 10
 
@@ -84,51 +82,6 @@ def _bins(probabilities: NDArray[np.float64], n_bins: int) -> NDArray[np.intp]:
     """The bin of each probability, by the same edges as sklearn.calibration.calibration_curve."""
     inner_edges = np.linspace(0.0, 1.0, n_bins + 1)[1:-1]
     return np.searchsorted(inner_edges, probabilities)
-
-
-def candidate_probability(candidate: Candidate) -> float | None:
-    """exp(log_p): the model's probability of the whole candidate; None if it is not scored.
-
-    >>> candidate_probability(Candidate("", (), log_p=0.0))
-    1.0
-    """
-    if candidate.log_p is None or math.isnan(candidate.log_p):
-        return None
-    return min(1.0, math.exp(min(candidate.log_p, 0.0)))
-
-
-def shares(candidates: Sequence[Candidate]) -> list[float]:
-    """softmax(log_p) over the candidates; one without log_p gets 0, all of them where none has one.
-
-    >>> shares([Candidate("", (), log_p=-1.0), Candidate("", (), log_p=-1.0)])
-    [0.5, 0.5]
-    """
-    scored = [one.log_p for one in candidates if one.log_p is not None and one.log_p > -math.inf]
-    if not scored:
-        return [0.0] * len(candidates)
-    top = max(scored)
-    weights = [0.0 if one.log_p is None else math.exp(one.log_p - top) for one in candidates]
-    total = sum(weights)
-    return [weight / total for weight in weights]
-
-
-def marginals(candidates: Sequence[Candidate]) -> dict[Span | str, float]:
-    """Probability of each span (or class) that any candidate says: the share of those that say it.
-
-    Normalised over the given candidates, so it is too sure where they hold little of the model's
-    mass; a malformed candidate keeps its share and says nothing.
-
-    >>> span = Span(0, 4, "artist")
-    >>> marginals([Candidate("", (span,), log_p=-1.0), Candidate("", (), log_p=-1.0)])[span]
-    0.5
-    """
-    mass: dict[Span | str, float] = {}
-    for candidate, share in zip(candidates, shares(candidates), strict=True):
-        if isinstance(candidate.output, tuple):
-            items: set[Span | str] = set(candidate.output)
-            for item in items:
-                mass[item] = min(1.0, mass.get(item, 0.0) + share)
-    return mass
 
 
 class PrecisionRecallCurve(NamedTuple):

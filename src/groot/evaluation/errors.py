@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from groot.outputs.items import label_of
 from groot.types import Span
 
 ErrorKind = Literal["right", "label", "boundary", "both", "missing", "spurious"]
@@ -46,12 +47,12 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> list[
     >>> [match.kind for match in match_spans([Span(0, 4, "a")], [Span(2, 4, "a"), Span(5, 7, "b")])]
     ['boundary', 'spurious']
     """
-    said = list(predicted or ())
+    given = list(predicted or ())
     pairs = [
-        (closeness(wanted, one), i, j)
+        (closeness(wanted, span), i, j)
         for i, wanted in enumerate(gold)
-        for j, one in enumerate(said)
-        if max(wanted.start, one.start) < min(wanted.end, one.end)
+        for j, span in enumerate(given)
+        if max(wanted.start, span.start) < min(wanted.end, span.end)
     ]
     partner_of: dict[int, int] = {}
     taken: set[int] = set()
@@ -60,10 +61,10 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> list[
             partner_of[i] = j
             taken.add(j)
     matches = [
-        Match(wanted, said[partner_of[i]] if i in partner_of else None)
+        Match(wanted, given[partner_of[i]] if i in partner_of else None)
         for i, wanted in enumerate(gold)
     ]
-    matches += [Match(None, one) for j, one in enumerate(said) if j not in taken]
+    matches += [Match(None, span) for j, span in enumerate(given) if j not in taken]
     return sorted(matches, key=_place)
 
 
@@ -105,7 +106,7 @@ def confusion(matches: Iterable[Match]) -> dict[tuple[str, str], int]:
     >>> confusion([Match(Span(0, 4, "a"), Span(0, 4, "b")), Match(None, Span(6, 8, "b"))])
     {('a', 'b'): 1, ('none', 'b'): 1}
     """
-    return dict(Counter((_label(match.gold), _label(match.predicted)) for match in matches))
+    return dict(Counter((_side(match.gold), _side(match.predicted)) for match in matches))
 
 
 def class_confusion(
@@ -121,10 +122,10 @@ def class_confusion(
     >>> class_confusion(("flight",), None)
     {('flight', 'none'): 1}
     """
-    said = list(dict.fromkeys(predicted or ()))
-    pairs = [(_class(name), _class(name)) for name in gold if name in said]
-    missing = [_class(name) for name in gold if name not in said]
-    spurious = [_class(name) for name in said if name not in gold]
+    given = list(dict.fromkeys(predicted or ()))
+    pairs = [(_shown(name), _shown(name)) for name in gold if name in given]
+    missing = [_shown(name) for name in gold if name not in given]
+    spurious = [_shown(name) for name in given if name not in gold]
     if len(missing) == len(spurious) == 1:
         pairs.append((missing[0], spurious[0]))
     else:
@@ -132,11 +133,9 @@ def class_confusion(
     return dict(Counter(pairs))
 
 
-def _class(name: str) -> str:
-    return repr(name) if name == NONE else name
+def _side(span: Span | None) -> str:
+    return NONE if span is None else _shown(label_of(span))
 
 
-def _label(span: Span | None) -> str:
-    if span is None:
-        return NONE
-    return _class(span.label)
+def _shown(label: str) -> str:
+    return repr(label) if label == NONE else label

@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from groot.errors import DataError, ShapeError
 from groot.evaluation import calibration, ranking
+from groot.evaluation.corpus_metrics import (
+    CorpusMetric,
+    MicroF,
+    MicroPrecision,
+    MicroRecall,
+    ratios,
+)
 from groot.evaluation.significance import (
     UNDEFINED,
     Interval,
@@ -25,15 +32,8 @@ from groot.evaluation.significance import (
     metric_of,
     paired_difference,
 )
-from groot.evaluation.spans import (
-    CorpusMetric,
-    Counts,
-    MicroF,
-    MicroPrecision,
-    MicroRecall,
-    ratios,
-)
-from groot.outputs.items import counts_by_label, gold_of, is_exact, task_of
+from groot.outputs.items import Counts, count_by_label, gold_of, is_exact, task_of
+from groot.outputs.marginals import candidate_probability, item_shares
 from groot.types import Candidate, Example, Gold, Task
 
 MODES = {
@@ -222,7 +222,7 @@ def measure(
     task = task or task_of(examples, candidates)
     firsts = [ranked[0].output if ranked else None for ranked in candidates]
     golds = [gold_of(example, task) for example in examples]
-    by_label = [counts_by_label(gold, said) for gold, said in zip(golds, firsts, strict=True)]
+    by_label = [count_by_label(gold, said) for gold, said in zip(golds, firsts, strict=True)]
     labels = tuple(sorted({label for one in by_label for label in one}))
     rewards = [[_reward_of(one) for one in ranked[:k]] for ranked in candidates]
     return Measurement(
@@ -248,10 +248,7 @@ def measure(
             2,
         ),
         probability=_numbers(
-            [
-                [calibration.candidate_probability(ranked[0]) if ranked else None]
-                for ranked in candidates
-            ],
+            [[candidate_probability(ranked[0]) if ranked else None] for ranked in candidates],
             1,
         )[:, 0],
         tallies=_tallies(golds, candidates, k),
@@ -345,7 +342,7 @@ def _items(
         (probability, float(item in gold))
         for gold, ranked in zip(golds, candidates, strict=True)
         if isinstance(gold, tuple) and any(one.log_p is not None for one in ranked)
-        for item, probability in calibration.marginals(ranked).items()
+        for item, probability in item_shares(ranked).items()
     ]
     return np.array(pairs, dtype=float).reshape(-1, 2)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from groot.errors import DataError
-from groot.evaluation.calibration import candidate_probability
+from groot.outputs.marginals import candidate_probability
 from groot.types import Candidate, Example, Gold, Span
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from groot.errors import ShapeError
-from groot.evaluation.spans import CorpusMetric, ratios
+from groot.evaluation.corpus_metrics import CorpusMetric, ratios
 
 Sums = NDArray[Any]
 

@@ -14,10 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from groot.evaluation import calibration
-from groot.types import Candidate, Span
-
-Item = Span | str
+from groot.outputs.items import Item, items_of
+from groot.types import Candidate
 
 
 class Marginal(NamedTuple):
@@ -53,8 +51,57 @@ class Marginals:
         >>> Marginals(0.9, {"buy": Marginal(0.5, 0.45, 0.55)}).probability("sell")
         0.0
         """
-        found = self.of.get(item)
-        return 0.0 if found is None else found.probability
+        marginal = self.of.get(item)
+        return 0.0 if marginal is None else marginal.probability
+
+
+def candidate_probability(candidate: Candidate) -> float | None:
+    """exp(log_p): the model's probability of the whole candidate; None if it is not scored.
+
+    >>> candidate_probability(Candidate("", (), log_p=0.0))
+    1.0
+    """
+    if candidate.log_p is None or math.isnan(candidate.log_p):
+        return None
+    return min(1.0, math.exp(min(candidate.log_p, 0.0)))
+
+
+def candidate_shares(candidates: Sequence[Candidate]) -> list[float]:
+    """softmax(log_p) over the candidates; one without log_p gets 0, all of them where none has one.
+
+    >>> candidate_shares([Candidate("", (), log_p=-1.0), Candidate("", (), log_p=-1.0)])
+    [0.5, 0.5]
+    """
+    scored = [
+        candidate.log_p
+        for candidate in candidates
+        if candidate.log_p is not None and candidate.log_p > -math.inf
+    ]
+    if not scored:
+        return [0.0] * len(candidates)
+    top = max(scored)
+    weights = [
+        0.0 if candidate.log_p is None else math.exp(candidate.log_p - top)
+        for candidate in candidates
+    ]
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def item_shares(candidates: Sequence[Candidate]) -> dict[Item, float]:
+    """Probability of each span (or class) that any candidate says: the share of those that say it.
+
+    Normalised over the given candidates, so it is too sure where they hold little of the model's
+    mass; a malformed candidate keeps its share and says nothing.
+
+    >>> item_shares([Candidate("", ("buy",), log_p=-1.0), Candidate("", (), log_p=-1.0)])
+    {'buy': 0.5}
+    """
+    mass: dict[Item, float] = {}
+    for candidate, share in zip(candidates, candidate_shares(candidates), strict=True):
+        for item in dict.fromkeys(items_of(candidate.output)):
+            mass[item] = min(1.0, mass.get(item, 0.0) + share)
+    return mass
 
 
 def marginals(candidates: Sequence[Candidate]) -> Marginals:
@@ -65,21 +112,20 @@ def marginals(candidates: Sequence[Candidate]) -> Marginals:
             no target twice. They need not be the top k: the bounds hold for any of them. One
             without log_p plays no part; a malformed one keeps its probability and says nothing.
 
-    >>> span = Span(0, 4, "artist")
-    >>> one, other = Candidate("a", (span,), math.log(0.6)), Candidate("b", (), math.log(0.2))
-    >>> found = marginals([one, other])
-    >>> round(found.covered, 2), [round(value, 2) for value in found.of[span]]
+    >>> likely = Candidate("a", ("buy",), math.log(0.6))
+    >>> known = marginals([likely, Candidate("b", (), math.log(0.2))])
+    >>> round(known.covered, 2), [round(value, 2) for value in known.of["buy"]]
     (0.8, [0.75, 0.6, 0.8])
     """
-    covered = math.fsum(calibration.candidate_probability(one) or 0.0 for one in candidates)
+    covered = math.fsum(candidate_probability(candidate) or 0.0 for candidate in candidates)
     lost = max(0.0, 1.0 - covered)
-    found: dict[Item, Marginal] = {}
+    marginal_of: dict[Item, Marginal] = {}
     # Shares, not low / covered: of very unlikely candidates both are zero.
-    for item, share in calibration.marginals(candidates).items():
+    for item, share in item_shares(candidates).items():
         low = min(1.0, share * covered)
         high = min(1.0, low + lost)
-        found[item] = Marginal(min(max(share, low), high), low, high)
-    return Marginals(min(1.0, covered), found)
+        marginal_of[item] = Marginal(min(max(share, low), high), low, high)
+    return Marginals(min(1.0, covered), marginal_of)
 
 
 def joined(parts: Sequence[Marginals]) -> Marginals:
@@ -92,7 +138,7 @@ def joined(parts: Sequence[Marginals]) -> Marginals:
     """
     return Marginals(
         math.prod(part.covered for part in parts),
-        {item: found for part in parts for item, found in part.of.items()},
+        {item: marginal for part in parts for item, marginal in part.of.items()},
     )
 
 
@@ -103,8 +149,8 @@ def with_probabilities(candidates: Sequence[Candidate]) -> list[Candidate]:
     """
     if all(candidate.log_p is None for candidate in candidates):
         return list(candidates)
-    found = marginals(candidates)
-    probabilities = {item: one.probability for item, one in found.of.items()}
+    known = marginals(candidates)
+    probabilities = {item: marginal.probability for item, marginal in known.of.items()}
     return [filled_in(candidate, probabilities) for candidate in candidates]
 
 

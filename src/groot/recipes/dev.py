@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
 from groot.engine.batches import share_of_process
-from groot.evaluation.spans import Counts, f_beta
-from groot.outputs.items import counts_by_label
+from groot.evaluation.corpus_metrics import f_beta
+from groot.outputs.items import Counts, count_by_label
 from groot.rewards import Reward
 from groot.types import Candidate, Example
 from groot.writer.labeler import Labeler
@@ -75,7 +75,7 @@ def dev_numbers(
     total = Counts()
     for example, ranked in zip(examples, candidates, strict=True):
         said = ranked[0].output if ranked else None
-        total = sum(counts_by_label(example.gold, said).values(), start=total)
+        total = sum(count_by_label(example.gold, said).values(), start=total)
     f1 = f_beta(total)
     if f1 is not None:
         numbers["f1"] = f1

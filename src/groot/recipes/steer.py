@@ -42,13 +42,12 @@ from groot.evaluation.significance import (
     metric_of,
     paired_difference,
 )
-from groot.evaluation.spans import Counts
 from groot.guides.pargs import Pargs
 from groot.guides.saved_guides import save_guide
 from groot.models.labeler_settings import labeler_folder
 from groot.models.scoring import asked_states, collate_targets
 from groot.outputs.choose import Choice, pair_rewards
-from groot.outputs.items import counts_by_label
+from groot.outputs.items import Counts, count_by_label
 from groot.reward_models.prefix_model import RewardModel
 from groot.rewards import Reward
 from groot.search.label_tables import tables_of
@@ -422,7 +421,7 @@ class _Measures:
         if self.metric is not None:
             for row, (example, some) in enumerate(zip(examples, found, strict=True)):
                 for rank, one in enumerate(some):
-                    by_label = counts_by_label(example.gold, one.output)
+                    by_label = count_by_label(example.gold, one.output)
                     self.counts[row, rank] = tuple(sum(by_label.values(), start=Counts()))
 
     def rewards(self, scores: Tensor, choice: Choice) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from groot.data.candidates import CandidateRow
 from groot.evaluation import ranking
-from groot.evaluation.calibration import candidate_probability
 from groot.outputs.items import gold_of, is_exact
+from groot.outputs.marginals import candidate_probability
 from groot.report.corrections import Corrected
 from groot.report.inputs import Run, Stage
 from groot.report.marks import Piece, loose, mark

@@ -9,7 +9,8 @@ import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from groot.types import Candidate, Example, Gold
+from groot.outputs.items import plain
+from groot.types import Candidate, Example
 
 Form = Literal["native", "trl"]
 
@@ -124,22 +125,6 @@ def columns_of(example: Example, completion: str | None) -> Mapping[str, Any]:
         "completion": completion,
         **example.columns,
     }
-
-
-def plain(output: Gold | None) -> Any:
-    """Spans as dictionaries, classes as a list; text and None as they are.
-
-    >>> plain(("music",))
-    ['music']
-    """
-    if output is None or isinstance(output, str):
-        return output
-    return [
-        item
-        if isinstance(item, str)
-        else {"start": item.start, "end": item.end, "label": item.label, "text": item.text}
-        for item in output
-    ]
 
 
 def check_rewards(rewards: object, n: int) -> list[float | None]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groot.errors import ConfigError, ShapeError
-from groot.evaluation.spans import CorpusMetric
+from groot.evaluation.corpus_metrics import CorpusMetric
 from groot.rewards.native import NativeReward
 from groot.types import Candidate, Example
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groot.rewards.overlap import items
+from groot.outputs.items import items_of, key_of
 from groot.types import Candidate, Example, Gold
 
 
@@ -49,22 +49,23 @@ class Exact:
         nan, missing, where classes are wanted and the candidates say spans or text.
         """
         if self.of == "classes" and any(
-            one.spans or isinstance(one.output, str) for one in candidates
+            candidate.spans or isinstance(candidate.output, str) for candidate in candidates
         ):
             return np.full((len(candidates), len(candidates)), np.nan)
         number: dict[Hashable, int] = {}
-        said = np.array(
+        outputs = [candidate.output for candidate in candidates]
+        given = np.array(
             [
-                -1 if c.output is None else number.setdefault(_comparable(c.output), len(number))
-                for c in candidates
+                -1 if output is None else number.setdefault(_comparable(output), len(number))
+                for output in outputs
             ],
             dtype=int,
         )
-        is_legal = said >= 0
-        return ((said[:, None] == said[None, :]) & is_legal[None, :]).astype(float)
+        is_legal = given >= 0
+        return ((given[:, None] == given[None, :]) & is_legal[None, :]).astype(float)
 
 
 def _comparable(output: Gold) -> Hashable:
     if isinstance(output, str):
         return output.strip()
-    return frozenset(Counter(items(output)).items())
+    return frozenset(Counter(map(key_of, items_of(output))).items())

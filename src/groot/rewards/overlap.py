@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groot.errors import RewardError
-from groot.evaluation.spans import CorpusMetric, MicroF, MicroPrecision, MicroRecall
+from groot.evaluation.corpus_metrics import CorpusMetric, MicroF, MicroPrecision, MicroRecall
+from groot.outputs.items import ItemKey, key_of
 from groot.types import Candidate, Example, Gold
-
-# What two outputs are compared by: (start, end, label) of a span, or the name of a class.
-Item = tuple[int, int, str] | str
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,10 @@ class FBeta:
     of: Literal["gold", "classes"] = "gold"
 
     def __call__(self, example: Example, candidates: Sequence[Candidate]) -> list[float | None]:
-        gold = gold_items(example, self.of)
+        gold = example.classes if self.of == "classes" else example.gold
         if gold is None:
             return [None] * len(candidates)
-        wanted = frozenset(gold)
+        wanted = frozenset(keys_of(gold))
         return [self._value(wanted, candidate, example) for candidate in candidates]
 
     @property
@@ -73,52 +71,47 @@ class FBeta:
             return np.full((len(candidates), len(candidates)), np.nan)
         shared, predicted, distinct, is_legal = count_shared(candidates)
         gold = distinct[:, None]  # [K, 1]: as a gold, a repeated item counts once
-        said = predicted[None, :]  # [1, K]
+        given = predicted[None, :]  # [1, K]
         weight = 0.0 if math.isinf(self.beta) else self.beta**2
         top = shared if math.isinf(self.beta) else (1 + weight) * shared
-        bottom = gold + 0 * said if math.isinf(self.beta) else weight * gold + said
+        bottom = gold + 0 * given if math.isinf(self.beta) else weight * gold + given
         values = np.divide(top, bottom, out=np.zeros_like(shared), where=bottom > 0)
-        values[(gold + said) == 0] = 1.0
+        values[(gold + given) == 0] = 1.0
         return np.where(is_legal[None, :], values, 0.0)
 
-    def _value(self, wanted: frozenset[Item], candidate: Candidate, example: Example) -> float:
+    def _value(self, wanted: frozenset[ItemKey], candidate: Candidate, example: Example) -> float:
         if candidate.output is None:
             return 0.0
-        said = items(candidate.output)
-        if said and wanted and isinstance(said[0], str) is not isinstance(next(iter(wanted)), str):
+        given = keys_of(candidate.output)
+        if given and wanted and isinstance(given[0], str) != isinstance(next(iter(wanted)), str):
             raise RewardError(
                 f"{example.source or example.id}: reward {self.name!r} was given spans on one side "
                 "and classes on the other. Where an example has both, use 'class_f1' for classes."
             )
-        if not wanted or not said:
-            return float(len(wanted) == len(said))
-        shared = len(wanted.intersection(said))
+        if not wanted or not given:
+            return float(len(wanted) == len(given))
+        shared = len(wanted.intersection(given))
         if math.isinf(self.beta):
             return shared / len(wanted)
         weight = self.beta**2
-        return (1 + weight) * shared / (weight * len(wanted) + len(said))
+        return (1 + weight) * shared / (weight * len(wanted) + len(given))
 
 
-def items(output: Gold) -> list[Item]:
+def keys_of(output: Gold) -> list[ItemKey]:
     """What an output says, as plain values that compare fast; spans by place and label.
 
-    >>> items(("weather", "music"))
+    >>> keys_of(("weather", "music"))
     ['weather', 'music']
+
+    Raises:
+        RewardError: for free text.
     """
     if isinstance(output, str):
         raise RewardError(
             "F-beta, precision, recall and cost tables compare spans or classes, not free text. "
             "For text use 'exact', 'token_accuracy' or a function of your own."
         )
-    return [
-        item if isinstance(item, str) else (item.start, item.end, item.label) for item in output
-    ]
-
-
-def gold_items(example: Example, of: Literal["gold", "classes"] = "gold") -> list[Item] | None:
-    """The items of an example's gold; None where there is no such gold."""
-    gold = example.classes if of == "classes" else example.gold
-    return None if gold is None else items(gold)
+    return [key_of(item) for item in output]
 
 
 def count_shared(
@@ -130,15 +123,15 @@ def count_shared(
         shared [K, K] distinct items of both; how many items each says [K]; how many distinct
         ones [K]; and is_legal [K] bool. A malformed candidate shares and says nothing.
     """
-    column: dict[Item, int] = {}
+    column: dict[ItemKey, int] = {}
     rows: list[int] = []
     columns: list[int] = []
     predicted = np.zeros(len(candidates))
     distinct = np.zeros(len(candidates))
     for row, candidate in enumerate(candidates):
-        said = () if candidate.output is None else items(candidate.output)
-        different = set(said)
-        predicted[row] = len(said)
+        given = () if candidate.output is None else keys_of(candidate.output)
+        different = set(given)
+        predicted[row] = len(given)
         distinct[row] = len(different)
         rows.extend([row] * len(different))
         columns.extend(column.setdefault(item, len(column)) for item in different)

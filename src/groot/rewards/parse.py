@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from groot.errors import ConfigError, ModelError, UnknownNameError
 from groot.rewards.compose import OwnPart, Part, Reward
-from groot.rewards.cost_table import read_cost_table
+from groot.rewards.cost_file import read_cost_table
 from groot.rewards.free_text import BatchPart
 from groot.rewards.labeler_judge import LabelerJudge, OpenLabeler
 from groot.rewards.overlap import FBeta

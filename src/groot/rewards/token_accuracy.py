@@ -36,12 +36,12 @@ def token_accuracy(example: Example, candidates: Sequence[Candidate]) -> list[fl
     return [_share(wanted, _tags(example, c.spans), c) for c in candidates]
 
 
-def _share(wanted: list[object], said: Sequence[object], candidate: Candidate) -> float:
+def _share(wanted: list[object], given: Sequence[object], candidate: Candidate) -> float:
     if candidate.output is None:
         return 0.0
-    longer = max(len(wanted), len(said))
+    longer = max(len(wanted), len(given))
     # The shorter one's missing words are wrong, so zip may stop there.
-    return sum(a == b for a, b in zip(wanted, said, strict=False)) / longer if longer else 1.0
+    return sum(a == b for a, b in zip(wanted, given, strict=False)) / longer if longer else 1.0
 
 
 def _tags(example: Example, spans: Sequence[Span]) -> list[object]:

@@ -17,9 +17,9 @@ from groot.data.benchmarks import Split
 from groot.data.result import ReadResult
 from groot.engine.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.errors import ConfigError, DataError, ModelError, RewardError
+from groot.evaluation.corpus_metrics import CorpusMetric
 from groot.evaluation.measure import Measurement, measure
 from groot.evaluation.records import read_records
-from groot.evaluation.spans import CorpusMetric
 from groot.rewards import Reward, parse_rewards
 from groot.search.found import Found
 from groot.search.proofs import Proofs, proofs

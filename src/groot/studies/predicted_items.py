@@ -26,10 +26,9 @@ from groot.evaluation.calibration_map import Calibration, fit_calibration
 from groot.evaluation.choose_thresholds import choose_thresholds
 from groot.evaluation.thresholds import Target, Thresholds, Unreachable
 from groot.models.labeler_settings import labeler_folder
-from groot.outputs.items import gold_of
-from groot.outputs.marginals import Item
+from groot.outputs.items import gold_of, items_of, label_of
 from groot.studies.evaluate_folder import EXAMPLES_PER_STEP, read_labelled
-from groot.types import Example, Gold, Span
+from groot.types import Example
 from groot.writer.labeler import Labeler, load
 
 
@@ -77,7 +76,7 @@ def predicted_items(
     """
     task = labeler.form.task
     golds = [(one, gold_of(one, task)) for one in examples]
-    with_gold = [(one, items_of(gold)) for one, gold in golds if isinstance(gold, tuple)]
+    with_gold = [(one, set(items_of(gold))) for one, gold in golds if isinstance(gold, tuple)]
     if not with_gold:
         raise DataError(
             f"none of the {len(examples)} texts has gold {task}.\n"
@@ -257,21 +256,3 @@ def settings_of(
         "candidates": candidates,
         "calibration": None if mapped is None else mapped.fingerprint,
     }
-
-
-def items_of(output: Gold | None) -> set[Item]:
-    """The spans or classes of an output; none of a text.
-
-    >>> items_of(("buy",)), items_of(None)
-    ({'buy'}, set())
-    """
-    return set(output) if isinstance(output, tuple) else set()
-
-
-def label_of(item: Span | str) -> str:
-    """The label of a span; a class is its own.
-
-    >>> label_of(Span(0, 4, "artist")), label_of("buy")
-    ('artist', 'buy')
-    """
-    return item if isinstance(item, str) else item.label

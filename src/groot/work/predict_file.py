@@ -33,9 +33,9 @@ from groot.errors import ConfigError, OutputError
 from groot.evaluation.thresholds import Thresholds, read_thresholds
 from groot.guides.saved_guides import holds_guide, saved_choice
 from groot.outputs.choose import Choice
-from groot.outputs.marginals import Item
+from groot.outputs.items import Item, label_of
 from groot.rewards import refuse_code
-from groot.studies.predicted_items import label_of, settings_of
+from groot.studies.predicted_items import settings_of
 from groot.types import Candidate, Gold, Task
 from groot.work.continued_file import STANDARD, ContinuedFile
 from groot.work.guided_texts import GuideChoice, guide_of_labels, guided_texts

@@ -10,7 +10,7 @@ from typing import Any
 from groot.data.jsonl import parse_json
 from groot.data.result import RowError
 from groot.data.rows import TEXT_FIELDS, TOKEN_FIELDS, read_row
-from groot.outputs.marginals import Item
+from groot.outputs.items import Item
 from groot.types import Candidate, Example, Task
 from groot.writer.labeler import Prediction
 

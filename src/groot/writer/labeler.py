@@ -20,7 +20,8 @@ from groot.models.model_folder import SETTINGS_FILE
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
 from groot.outputs.choose import choose_all
-from groot.outputs.marginals import Item, Marginals, filled_in, joined, marginals
+from groot.outputs.items import Item
+from groot.outputs.marginals import Marginals, filled_in, joined, marginals
 from groot.rewards import Reward, parse_rewards, refuse_code
 from groot.search.found import Found, best_sums, by_score, united
 from groot.search.label_search import MAX_WIDTH, first_width, label_search

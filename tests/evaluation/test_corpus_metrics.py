@@ -3,45 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groot.evaluation.spans import (
-    Counts,
+from groot.evaluation.corpus_metrics import (
     MicroF,
     MicroPrecision,
     MicroRecall,
-    count_by_label,
-    count_spans,
     f_beta,
     precision,
     recall,
 )
-from groot.types import Span
-
-GOLD = (Span(0, 4, "artist"), Span(5, 9, "album"), Span(12, 15, "year"))
+from groot.outputs.items import Counts
 
 counts_of_one = st.builds(Counts, *[st.integers(0, 50)] * 3)
-
-
-def test_each_kind_of_error():
-    said = (
-        Span(0, 4, "artist"),  # right
-        Span(5, 9, "artist"),  # wrong label: one false positive, one missed
-        Span(12, 16, "year"),  # wrong boundary: one false positive, one missed
-        Span(20, 22, "year"),  # spurious
-    )
-    assert count_spans(GOLD, said) == Counts(1, 3, 2)
-
-
-def test_a_repeated_span_is_right_once():
-    assert count_spans(GOLD, (GOLD[0],) * 3) == Counts(1, 2, 2)
-
-
-def test_malformed_misses_all_and_is_never_better_than_an_empty_prediction():
-    assert count_spans(GOLD, None) == count_spans(GOLD, ()) == Counts(0, 0, 3)
-
-
-def test_only_the_place_and_label_count():
-    said = (Span(0, 4, "artist", text="nina", probability=0.3),)
-    assert count_spans(GOLD[:1], said) == Counts(1, 0, 0)
 
 
 def test_values_by_hand():
@@ -84,12 +56,3 @@ def test_the_array_form_agrees_with_the_plain_one(many):
         for value, counts in zip(values, many, strict=True):
             plain = metric(counts)
             assert np.isnan(value) if plain is None else value == pytest.approx(plain)
-
-
-def test_labels_add_up_to_the_whole():
-    said = (Span(0, 4, "artist"), Span(5, 9, "artist"), Span(30, 31, "new"))
-    by_label = count_by_label(GOLD, said)
-    assert list(by_label) == ["album", "artist", "new", "year"]
-    assert by_label["artist"] == Counts(1, 1, 0)
-    assert sum(by_label.values(), start=Counts()) == count_spans(GOLD, said)
-    assert count_by_label(GOLD, None)["year"] == Counts(0, 0, 1)

@@ -1,76 +1,17 @@
-"""True and false positives of spans, and the metrics that follow from their sums.
-
-A predicted span is right when a gold span has the same start, end and label. Nothing is dropped:
-a repeated span is right once and wrong from then on, and a malformed prediction (None) predicts
-no span and so misses all the gold.
-"""
+"""Metrics of a whole set, from counts that were summed over its examples first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groot.types import Span
+from groot.outputs.items import Counts
 
 # Where the three counts sit on the last axis of an array of counts.
 TRUE_POSITIVES, FALSE_POSITIVES, FALSE_NEGATIVES = range(3)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many predictions were right, wrong and missing; counts of many examples add up.
-
-    >>> sum([Counts(1, 0, 2), Counts(3, 1, 0)], start=Counts())
-    Counts(true_positives=4, false_positives=1, false_negatives=2)
-    """
-
-    true_positives: int = 0
-    false_positives: int = 0
-    false_negatives: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(mine + its for mine, its in zip(self, other, strict=True)))
-
-    def __iter__(self) -> Iterator[int]:
-        """In the order of the last axis of an array of counts."""
-        yield self.true_positives
-        yield self.false_positives
-        yield self.false_negatives
-
-
-def count_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> Counts:
-    """Counts of one example; a malformed prediction (None) misses every gold span.
-
-    >>> gold = (Span(0, 4, "artist"), Span(5, 9, "album"))
-    >>> count_spans(gold, (Span(0, 4, "artist"), Span(5, 9, "artist")))
-    Counts(true_positives=1, false_positives=1, false_negatives=1)
-    >>> count_spans(gold, None)
-    Counts(true_positives=0, false_positives=0, false_negatives=2)
-    """
-    if not predicted:
-        return Counts(0, 0, len(gold))
-    right = len(set(gold).intersection(predicted))
-    return Counts(right, len(predicted) - right, len(gold) - right)
-
-
-def count_by_label(gold: Sequence[Span], predicted: Sequence[Span] | None) -> dict[str, Counts]:
-    """Counts of one example for each label that its gold or its prediction names, sorted by name.
-
-    >>> count_by_label((Span(0, 4, "b"),), (Span(0, 4, "a"),))["a"]
-    Counts(true_positives=0, false_positives=1, false_negatives=0)
-    """
-    said = predicted or ()
-    return {
-        label: count_spans(
-            [span for span in gold if span.label == label],
-            [span for span in said if span.label == label],
-        )
-        for label in sorted({span.label for span in (*gold, *said)})
-    }
 
 
 def precision(counts: Counts) -> float | None:
