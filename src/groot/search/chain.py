@@ -1,0 +1,114 @@
+"""Chains of labels: what an aligned labeler says of a text whose labels see only the one before.
+
+Let `p(y_i = b | h_i, y_{i-1} = a)` be the softmax over b of `scores[i, b] + follows[a, b]`, where
+`follows` is -inf where the tag scheme forbids b after a. Then a text's output distribution is a
+Markov chain that differs from place to place, and the top k, marginals, samples and expected
+rewards are sums or maxima over its paths: all are exact, in time linear in the text's length.
+
+Everything here is NumPy, without torch, and each text's numbers are computed by operations that do
+not depend on the other texts of the batch: alone or together, they are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from groot.errors import ShapeError
+from groot.targets.schemes import illegal_tags
+
+PADDING = -1  # the label behind a text's last word, in arrays of paths
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The chains of B texts of at most T words over L labels.
+
+    Args:
+        scores: [B, T, L] score of each label by its word alone, finite; what stands behind a
+            text's last word is of no account.
+        follows: [L + 1, L] added where label b comes behind label a; row L is the start of a text;
+            -inf where b may not follow, and in no row everywhere.
+        lengths: [B] words of each text, at least 1.
+
+    Raises:
+        ShapeError: the shapes do not fit each other, or a text has no word.
+    """
+
+    scores: np.ndarray
+    follows: np.ndarray
+    lengths: np.ndarray
+
+    def __post_init__(self) -> None:
+        n_texts, longest, n_labels = self.scores.shape
+        if self.follows.shape != (n_labels + 1, n_labels) or self.lengths.shape != (n_texts,):
+            raise ShapeError(
+                f"scores {self.scores.shape}, follows {self.follows.shape} and lengths"
+                f" {self.lengths.shape} must be [B, T, L], [L + 1, L] and [B]."
+            )
+        if n_texts and not 1 <= self.lengths.min() <= self.lengths.max() <= longest:
+            raise ShapeError(f"lengths must lie between 1 and {longest}, the words of scores.")
+
+    @property
+    def n_labels(self) -> int:
+        return self.scores.shape[2]
+
+    @property
+    def start(self) -> int:
+        """The row of `follows` before the first word."""
+        return self.n_labels
+
+    def take(self, texts: np.ndarray) -> Chains:
+        """The chains of some texts [N], cut to the longest of them."""
+        lengths = self.lengths[texts]
+        longest = int(lengths.max()) if len(lengths) else 0
+        return Chains(self.scores[texts, :longest], self.follows, lengths)
+
+    def log_p(self, texts: slice, place: int, before: np.ndarray) -> np.ndarray:
+        """[N, W, L] log p(label at place | label before it), in nats.
+
+        Args:
+            texts: the N texts asked for; all have this place.
+            place: of the word.
+            before: [N, W] the label before it, or `start`.
+        """
+        total = self.scores[texts, place, None, :] + self.follows[before]
+        total = total.astype(np.float64, copy=False)
+        total -= total.max(axis=-1, keepdims=True)
+        total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
+        return total
+
+
+def may_follow(tags: Sequence[str], scheme: str = "IOB2") -> np.ndarray:
+    """[L + 1, L] bool: whether tag b may come behind tag a; row L is the start of a text.
+
+    Args:
+        tags: the L tags.
+        scheme: in which each pair of neighbours tells whether the second is legal (IOB2, WORD).
+
+    >>> may_follow(["O", "B-city", "I-city"]).astype(int).tolist()
+    [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 0]]
+    """
+    is_legal = np.ones((len(tags) + 1, len(tags)), dtype=bool)
+    for column, tag in enumerate(tags):
+        is_legal[len(tags), column] = not illegal_tags([tag], scheme)
+        for row, before in enumerate(tags):
+            is_legal[row, column] = 1 not in illegal_tags([before, tag], scheme)
+    return is_legal
+
+
+def path_log_p(chains: Chains, paths: np.ndarray) -> np.ndarray:
+    """[B, K] log-probability of whole paths [B, K, T], in nats; -inf where one is illegal."""
+    n_texts, n_paths, longest = paths.shape
+    total = np.zeros((n_texts, n_paths))
+    before = np.full((n_texts, n_paths), chains.start)
+    for place in range(longest):
+        is_inside = (chains.lengths > place)[:, None]
+        labels = np.where(is_inside, paths[:, :, place], 0)
+        step = chains.log_p(slice(None), place, before)
+        taken = np.take_along_axis(step, labels[:, :, None], axis=2)[:, :, 0]
+        total += np.where(is_inside, taken, 0.0)
+        before = labels
+    return total

@@ -1,0 +1,180 @@
+"""Exact probabilities of labels and spans of label chains, and the best output by expected reward.
+
+Since each step of a chain is normalised, all continuations of a prefix have probability one
+together: a forward pass alone gives every marginal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from groot.search.chain import Chains
+from groot.targets.schemes import WordSpan, split_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What a forward pass over B texts knows.
+
+    Args:
+        labels: [B, T, L] probability of each label at each place; 0 behind the last word.
+        emitted: [B, T, L] exp(scores), scaled for each word.
+        followed: [L + 1, L] exp(follows).
+        totals: [B, T, L + 1] what a step is divided by, for each label before it.
+        mass: [B] probability of all paths together: 1, but for rounding.
+    """
+
+    labels: np.ndarray
+    emitted: np.ndarray
+    followed: np.ndarray
+    totals: np.ndarray
+    mass: np.ndarray
+
+    def step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """[B, T, N] probability of label after[n] at each place if before[n] stands before it."""
+        taken: np.ndarray = self.emitted[:, :, after] * self.followed[before, after]
+        return taken / self.totals[:, :, before]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanMarginals:
+    """N spans of a batch and their probabilities, by text, then start, then end, then label.
+
+    Args:
+        texts: [N] index of each span's text.
+        starts: [N] its first word.
+        ends: [N] one behind its last word.
+        labels: [N] index into `names`.
+        probabilities: [N] that a path says exactly this span.
+        names: the labels.
+    """
+
+    texts: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    names: tuple[str, ...]
+
+    def of_text(self, text: int) -> list[tuple[WordSpan, float]]:
+        """The spans of one text with their probabilities."""
+        some = slice(*np.searchsorted(self.texts, [text, text + 1]))
+        columns = (self.starts[some], self.ends[some], self.labels[some], self.probabilities[some])
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [((start, end, self.names[label]), p) for start, end, label, p in rows]
+
+
+def forward(chains: Chains) -> Forward:
+    """Probabilities of all labels at all places."""
+    n_texts, longest, n_labels = chains.scores.shape
+    scores = chains.scores.astype(np.float64)
+    emitted = np.exp(scores - scores.max(axis=2, keepdims=True))
+    followed = np.exp(chains.follows.astype(np.float64))
+    # einsum, not matmul: its sums do not depend on how many rows there are
+    totals = np.einsum("btl,al->bta", emitted, followed)
+    labels = np.zeros((n_texts, longest, n_labels))
+    alpha = np.zeros((n_texts, n_labels + 1))
+    alpha[:, chains.start] = 1.0
+    for place in range(longest):
+        share = alpha / totals[:, place]
+        alpha = np.zeros_like(alpha)
+        alpha[:, :-1] = emitted[:, place] * np.einsum("ba,al->bl", share, followed)
+        alpha[chains.lengths <= place] = 0.0
+        labels[:, place] = alpha[:, :-1]
+    mass = labels[np.arange(n_texts), chains.lengths - 1].sum(axis=1)
+    return Forward(labels, emitted, followed, totals, mass)
+
+
+def span_marginals(
+    chains: Chains, tags: Sequence[str], *, at_least: float = 1e-3, passed: Forward | None = None
+) -> SpanMarginals:
+    """Every span whose probability is at_least so much, with that probability.
+
+    Args:
+        tags: the L labels as IOB2 tags: a span is a B and all I of its label that follow.
+        at_least: spans below it are left out; 0 gives all spans that have any probability.
+        passed: what `forward` gave, where it is at hand.
+
+    Source: the forward algorithm; p(span) = p(B here) * product of p(I | before) * p(no further I).
+    """
+    passed = passed or forward(chains)
+    names, begins, insides = _span_tags(tags)
+    longest = chains.scores.shape[1]
+    still_open = passed.labels[:, :, begins]  # [B, T, X] a span starts here and has reached place
+    from_begin = _shifted(passed.step(begins, insides) * (insides >= 0))
+    from_inside = _shifted(passed.step(insides, insides) * (insides >= 0))
+    goes_on = from_begin  # [B, T, X] at the place of the span's last word
+    last = chains.lengths[:, None] - 1 - np.arange(longest)  # [B, T] words behind each place
+    rows: list[tuple[np.ndarray, ...]] = []
+    for width in range(1, longest + 1):  # still_open is by start, goes_on by last word
+        n_starts = longest - width + 1
+        ahead = np.where(last[:, width - 1 :, None] > 0, goes_on[:, width - 1 :], 0.0)
+        ended = still_open[:, :n_starts] * (1.0 - ahead)
+        text, start, label = np.nonzero((ended >= at_least) & (ended > 0))
+        rows.append((text, start, start + width, label, ended[text, start, label]))
+        still_open = still_open[:, :n_starts] * ahead
+        if not (still_open >= max(at_least, np.finfo(float).tiny)).any():
+            break
+        goes_on = from_inside
+    text, start, end, label, p = (np.concatenate(column) for column in zip(*rows, strict=True))
+    order = np.lexsort((label, end, start, text))
+    return SpanMarginals(text[order], start[order], end[order], label[order], p[order], names)
+
+
+def _span_tags(tags: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Labels of the spans, and the places of each one's B and I tag; -1 where there is no I."""
+    place = {tag: index for index, tag in enumerate(tags)}
+    parts = {tag: split_tag(tag) for tag in tags}
+    begun = [tag for tag, part in parts.items() if part is not None and part[0] == "B"]
+    names = tuple(label for tag in begun if (part := parts[tag]) for label in part[1:])
+    inside = [place.get("I" + tag[1:], -1) for tag in begun]
+    return names, np.array([place[tag] for tag in begun], dtype=int), np.array(inside, dtype=int)
+
+
+def _shifted(by_place: np.ndarray) -> np.ndarray:
+    """Numbers of the next place, 0 behind the last."""
+    moved = np.zeros_like(by_place)
+    moved[:, :-1] = by_place[:, 1:]
+    return moved
+
+
+def best_spans(marginals: SpanMarginals, gains: np.ndarray, n_texts: int) -> list[list[WordSpan]]:
+    """For each text the spans, none overlapping, with the highest sum of gains.
+
+    A reward that is linear in the spans said has an expectation that is linear in them too, so
+    this is the best output in expectation. For micro F_b at a value M (Dinkelbach, 1967) the gain
+    of a span is (1 + b^2) * probability - M.
+
+    Args:
+        gains: [N] of each span; those of no gain are never said.
+        n_texts: texts of the batch.
+    """
+    said: list[list[WordSpan]] = []
+    edges = np.searchsorted(marginals.texts, np.arange(n_texts + 1)).tolist()
+    for first, end in pairwise(edges):
+        worthy = [index for index in range(first, end) if gains[index] > 0]
+        worthy.sort(key=lambda index: marginals.ends[index])
+        spans = [(int(marginals.starts[i]), int(marginals.ends[i])) for i in worthy]
+        chosen = _heaviest(spans, [float(gains[i]) for i in worthy])
+        said.append([(*spans[at], marginals.names[marginals.labels[worthy[at]]]) for at in chosen])
+    return said
+
+
+def _heaviest(spans: Sequence[tuple[int, int]], weights: Sequence[float]) -> list[int]:
+    """Which of spans, in order of their ends, to take: weighted interval scheduling."""
+    ends = [end for _, end in spans]
+    best, is_taken, free = [0.0], list[bool](), list[int]()
+    for at, ((start, _), weight) in enumerate(zip(spans, weights, strict=True)):
+        free.append(int(np.searchsorted(ends[:at], start, side="right")))  # spans that end by start
+        is_taken.append(best[free[at]] + weight > best[at])
+        best.append(max(best[at], best[free[at]] + weight))
+    chosen, at = list[int](), len(spans) - 1
+    while at >= 0:
+        if is_taken[at]:
+            chosen.append(at)
+        at = free[at] - 1 if is_taken[at] else at - 1
+    return chosen[::-1]
