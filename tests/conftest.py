@@ -10,6 +10,12 @@ import pytest
 
 from groot.models.families import FAMILIES
 
+pytest_plugins = [
+    "fixtures.command_line",
+    "fixtures.runs",
+    "fixtures.toy_models",
+]
+
 TEXTS = [
     "play nina simone in the kitchen please",
     "book a table for two at nine near the river",
