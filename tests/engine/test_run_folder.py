@@ -7,10 +7,14 @@ import time
 
 import pytest
 
+from groot.engine.marks import Marks
 from groot.engine.run_folder import RunFolder
 from groot.errors import CheckpointError, OutputError
 
-FINGERPRINT = {"config": {"lr": 0.001, "reward": ["f0.5"]}, "data": {"train": "ab12"}, "torch": "2"}
+MARKS = Marks(
+    {"the training data": "ab12", "the model": None},
+    {"fit": {"lr": 0.001}, "reward": ["f0.5"], "torch": "2"},
+)
 
 
 def lines(path) -> list[dict]:
@@ -72,7 +76,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
 
 def test_leftovers_go_at_the_start(tmp_path):
     with RunFolder(tmp_path) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
     (tmp_path / "tmp-model-1").mkdir()
     with RunFolder(tmp_path):
         assert not (tmp_path / "tmp-model-1").exists()
@@ -80,7 +84,7 @@ def test_leftovers_go_at_the_start(tmp_path):
 
 def test_a_process_that_is_no_writer_writes_nothing(tmp_path):
     with RunFolder(tmp_path / "run", is_writer=False) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
         run.log({"step": 1})
         run.rewind_log()
         run.mark_done("fit")
@@ -92,57 +96,74 @@ def test_a_process_that_is_no_writer_writes_nothing(tmp_path):
 # The same run (T8)
 
 
-def changed(**changes):
-    fingerprint = json.loads(json.dumps(FINGERPRINT))
-    for name, value in changes.items():
-        fingerprint[name] = value
-    return fingerprint
+def changed(contents=None, **settings):
+    return Marks({**MARKS.contents, **(contents or {})}, {**MARKS.settings, **settings})
 
 
 def test_the_same_run_goes_on(tmp_path):
     for _ in range(2):
         with RunFolder(tmp_path) as run:
-            run.check_same_run({**FINGERPRINT, "tuple": (1, 2)})
+            run.check_same_run(changed(several=(1, 2), nan=float("nan")))
 
 
 @pytest.mark.parametrize(
-    ("fingerprint", "line"),
+    ("marks", "line"),
     [
-        (changed(config={"lr": 0.002, "reward": ["f0.5"]}), "config.lr: 0.001 -> 0.002"),
-        (changed(config={"lr": 0.001, "reward": ["f1"]}), "config.reward: ['f0.5'] -> ['f1']"),
-        (changed(data={"train": "cd34"}), "data.train: 'ab12' -> 'cd34'"),
-        (changed(torch="3"), "torch: '2' -> '3'"),
-        (changed(extra=True), "extra: (absent) -> True"),
+        (changed(fit={"lr": 0.002}), "fit.lr was 0.001 and is 0.002 now"),
+        (changed(reward=["f1"]), "reward was ['f0.5'] and is ['f1'] now"),
+        (
+            changed({"the training data": "cd34"}),
+            "the training data is not the same as before",
+        ),
+        (changed({"the model": "ef56"}), "the model was not there before"),
+        (changed(torch="3"), "torch was '2' and is '3' now"),
+        (changed(extra=True), "extra was absent and is True now"),
     ],
 )
-def test_another_run_is_refused_with_what_differs_unless_forced(tmp_path, fingerprint, line):
+def test_another_run_is_refused_with_what_differs_unless_forced(tmp_path, marks, line):
     with RunFolder(tmp_path) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
         run.log({"step": 1})
     with RunFolder(tmp_path) as run:
         with pytest.raises(CheckpointError) as caught:
-            run.check_same_run(fingerprint)
+            run.check_same_run(marks)
         message = str(caught.value)
         assert f"\n  {line}\n" in message
         assert "--force" in message
         assert lines(tmp_path) == [{"step": 1}]
-        run.check_same_run(fingerprint, force=True)
+        run.check_same_run(marks, force=True)
     assert lines(tmp_path)[1]["event"] == "forced"
     assert lines(tmp_path)[1]["differences"] == [line]
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["forced"][0]["differences"] == [line]
     with RunFolder(tmp_path) as run:
-        run.check_same_run(fingerprint)
+        run.check_same_run(marks)
         run.rewind_log()  # the steps go, what was forced stays
     assert [entry.get("event") for entry in lines(tmp_path)] == ["forced"]
 
 
+def test_a_run_of_an_older_version_is_refused_with_a_clear_word_unless_forced(tmp_path):
+    with RunFolder(tmp_path) as run:
+        run.mark_done("fit")
+    record = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**record, "fingerprint": {"settings": {}}}))
+    with RunFolder(tmp_path) as run:
+        with pytest.raises(CheckpointError, match="an older version of groot started it"):
+            run.check_same_run(MARKS)
+        run.check_same_run(MARKS, force=True)
+    with RunFolder(tmp_path) as run:
+        run.check_same_run(MARKS)  # from now on it is a run like others
+        assert run.is_done("fit")
+        with pytest.raises(CheckpointError, match="torch was '2'"):
+            run.check_same_run(changed(torch="3"))
+
+
 def test_a_damaged_record_is_an_error_and_not_a_new_run(tmp_path):
     with RunFolder(tmp_path) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
         (tmp_path / "run.json").write_text('{"fing')
         with pytest.raises(CheckpointError, match="damaged"):
-            run.check_same_run(FINGERPRINT)
+            run.check_same_run(MARKS)
 
 
 # Stages
@@ -150,13 +171,13 @@ def test_a_damaged_record_is_an_error_and_not_a_new_run(tmp_path):
 
 def test_stages_stay_done(tmp_path):
     with RunFolder(tmp_path) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
         assert not run.is_done("fit")
         with pytest.raises(CheckpointError, match="'fit' is not done"):
             run.info_of("fit")
         run.mark_done("fit", {"dev f1": 0.5, "steps": 12})
     with RunFolder(tmp_path) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
         assert run.is_done("fit")
         assert not run.is_done("optimise")
         assert run.info_of("fit") == {"dev f1": 0.5, "steps": 12}
@@ -167,13 +188,12 @@ def test_stages_stay_done(tmp_path):
 
 def test_the_log_of_a_resumed_run_equals_that_of_an_unbroken_one(tmp_path):
     with RunFolder(tmp_path) as run:
-        run.check_same_run(FINGERPRINT)
+        run.check_same_run(MARKS)
         run.log({"step": 1, "loss": float("nan")})
         run.log({"step": 2, "loss": 0.5})
         position = run.sync_log()
         run.log({"step": 3, "loss": 0.25})
         os.write(run._open_log(), b'{"step": 4, "lo')  # killed while it wrote
-        assert [entry["step"] for entry in run.read_log()] == [1, 2, 3]
     with RunFolder(tmp_path) as run:
         run.rewind_log(position)
         run.log({"step": 3, "loss": 0.25})
@@ -191,9 +211,9 @@ def test_without_a_checkpoint_the_log_goes_back_to_the_last_finished_stage(tmp_p
         run.log({"step": 1, "stage": "optimise"})
     with RunFolder(tmp_path) as run:
         run.rewind_log()
-        assert run.read_log() == [{"step": 1}]
+        assert lines(tmp_path) == [{"step": 1}]
         run.rewind_log(0)
-        assert run.read_log() == []
+        assert lines(tmp_path) == []
 
 
 def test_a_log_that_lost_lines_is_told(tmp_path, caplog):
@@ -202,4 +222,4 @@ def test_a_log_that_lost_lines_is_told(tmp_path, caplog):
         with caplog.at_level(logging.WARNING):
             run.rewind_log(10_000)
         assert "lines are missing" in caplog.text
-        assert run.read_log() == [{"step": 1}]
+        assert lines(tmp_path) == [{"step": 1}]

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -78,12 +79,18 @@ def mark_of_folder(folder: Path) -> str:
     return mark_of_files(content_files(folder))
 
 
-def content_files(folder: Path) -> dict[str, Path]:
+def content_files(folder: Path, *, links_within: Path | None = None) -> dict[str, Path]:
     """The files of a folder that its mark is over, by their name below it.
+
+    Args:
+        folder: where to look, sub-folders included; checkpoints of the Trainer of transformers
+            (`checkpoint-500/`) are left out.
+        links_within: links to files below it are followed; None takes the folder itself.
 
     Raises:
         CheckpointError: a link leads out of the folder or to a folder, or a file is no plain one.
     """
+    limit = (links_within or folder).resolve()
     files: dict[str, Path] = {}
     for parent, names, file_names in os.walk(folder):
         links = [name for name in names if os.path.islink(os.path.join(parent, name))]
@@ -92,9 +99,9 @@ def content_files(folder: Path) -> dict[str, Path]:
             path = Path(parent, name)
             if not _is_content(name):
                 continue
-            if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+            if not path.is_file() or not path.resolve().is_relative_to(limit):
                 raise CheckpointError(
-                    f"{path}: not a plain file, or a link that leads out of {folder}. "
+                    f"{path}: not a plain file, or a link that leads out of {limit}. "
                     "Replace it by a copy of what it stands for."
                 )
             files[path.relative_to(folder).as_posix()] = path
@@ -103,7 +110,9 @@ def content_files(folder: Path) -> dict[str, Path]:
 
 def _is_content(name: str) -> bool:
     is_unfinished = name.startswith((TEMPORARY, TRASH, "."))
-    return not (is_unfinished or name in NOT_CONTENT or name.endswith(NOT_CONTENT_ENDINGS))
+    is_checkpoint = re.fullmatch(r"checkpoint-\d+", name) is not None
+    is_about = name in NOT_CONTENT or name.endswith(NOT_CONTENT_ENDINGS)
+    return not (is_unfinished or is_checkpoint or is_about)
 
 
 def mark_of_json(value: Any) -> str:

@@ -26,6 +26,7 @@ from groot.engine.files import (
     to_json,
     write_json,
 )
+from groot.engine.marks import Marks, differences
 from groot.errors import CheckpointError, OutputError
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,11 @@ class RunFolder:
 
     >>> import tempfile
     >>> with RunFolder(Path(tempfile.mkdtemp()) / "run") as run:
-    ...     run.check_same_run({"seed": 1})
+    ...     run.check_same_run(Marks(settings={"seed": 1}))
     ...     run.log({"step": 1, "loss": 0.5})
     ...     run.mark_done("fit", {"dev f1": 0.75})
-    ...     run.is_done("fit"), run.info_of("fit"), run.read_log()
-    (True, {'dev f1': 0.75}, [{'step': 1, 'loss': 0.5}])
+    ...     run.is_done("fit"), run.info_of("fit")
+    (True, {'dev f1': 0.75})
     """
 
     def __init__(self, path: Path, *, is_writer: bool = True) -> None:
@@ -95,38 +96,49 @@ class RunFolder:
 
     # What the run was started with
 
-    def check_same_run(self, fingerprint: Mapping[str, Any], *, force: bool = False) -> None:
+    def check_same_run(self, made_of: Marks, *, force: bool = False) -> None:
         """Remember what the run is made of; when it goes on, refuse if that has changed.
 
         Args:
-            fingerprint: nested plain values: the settings, sums of the data and of the reward's
-                source, versions. Leave out what may change, such as the number of workers.
+            made_of: the settings, the data, the model, the reward, the versions of libraries.
             force: go on in spite of differences, which run.json and the log then record.
 
         Raises:
-            CheckpointError: something differs; the message lists what, from what, to what.
+            CheckpointError: something differs, and the message lists what; or the run was started
+                by a version of groot that kept no marks.
         """
-        now = json.loads(to_json(dict(fingerprint)))
         record = self._record()
-        before = record.get("fingerprint")
-        if before is None:
-            self._save_record({**record, "fingerprint": now})
-            return
-        changes = differences(before, now)
-        if not changes:
-            return
-        if not force:
-            raise CheckpointError(
-                f"{self.path} was started with other settings or data:\n  "
-                + "\n  ".join(changes)
-                + "\n  Undo the change, choose another folder, or go on all the same with --force."
-            )
+        if "marks" in record or "fingerprint" in record:
+            changes = self._changes(record, made_of)
+            if not changes:
+                return
+            if not force:
+                raise CheckpointError(
+                    f"{self.path} was started with other settings or data:\n  "
+                    + "\n  ".join(changes)
+                    + "\n  Undo the change, choose another folder, or go on all the same with"
+                    " --force."
+                )
+            record = self._with_forced(record, changes)
+        self._save_record({**record, "marks": made_of.to_json()})
+
+    def _changes(self, record: Mapping[str, Any], made_of: Marks) -> list[str]:
+        before = Marks.from_json(record.get("marks"))
+        if before is not None:
+            return differences(before, made_of)
+        return [
+            "an older version of groot started it, which did not record the contents of what it "
+            "was made of; its models can be opened, but the run cannot be told from another"
+        ]
+
+    def _with_forced(self, record: Mapping[str, Any], changes: list[str]) -> dict[str, Any]:
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        forced = [*record.get("forced", []), {"time": when, "differences": changes}]
-        self._save_record({**record, "fingerprint": now, "forced": forced})
         self.log({"event": "forced", "time": when, "differences": changes})
         for change in changes:
             log.warning("going on, as forced, although %s", change)
+        kept = {key: value for key, value in record.items() if key != "fingerprint"}
+        forced = [*record.get("forced", []), {"time": when, "differences": changes}]
+        return {**kept, "forced": forced}
 
     # Stages
 
@@ -203,12 +215,6 @@ class RunFolder:
                 self._append(line + b"\n")
             os.fsync(handle)
 
-    def read_log(self) -> list[dict[str, Any]]:
-        """All lines of the log, but a last one that a kill cut off."""
-        path = self.path / LOG_FILE
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in lines]
-
     def _append(self, line: bytes) -> None:
         handle = self._open_log()
         while line:  # a full disk may take a part of it before it complains
@@ -267,34 +273,10 @@ class RunFolder:
             return "another process"
 
 
-def differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two nested values, a line each.
-
-    >>> differences({"seed": 1, "data": {"train": "ab"}}, {"seed": 2, "data": {}})
-    ["data.train: 'ab' -> (absent)", 'seed: 1 -> 2']
-    """
-    if isinstance(before, dict) and isinstance(now, dict):
-        lines: list[str] = []
-        for key in sorted(before.keys() | now.keys()):
-            inner = f"{name}.{key}" if name else key
-            lines += differences(before.get(key, _ABSENT), now.get(key, _ABSENT), inner)
-        return lines
-    same = before == now and isinstance(before, bool) == isinstance(now, bool)
-    return [] if same else [f"{name}: {before!r} -> {now!r}"]
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "(absent)"
-
-
-_ABSENT = _Absent()
-
-
 def library_versions(
     names: Sequence[str] = ("torch", "transformers", "tokenizers", "accelerate", "peft", "numpy"),
 ) -> dict[str, str]:
-    """The versions that decide about the bits of a run; for its fingerprint.
+    """The versions that decide about the bits of a run; for its marks.
 
     >>> sorted(library_versions(["numpy"]))
     ['numpy', 'python']

@@ -7,7 +7,6 @@ DIR/results.json accuracy by length, calibration, on training and held-out pairs
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -20,8 +19,9 @@ from groot.engine.batches import BatchOrder
 from groot.engine.events import Note, OnEvent, ignore_events
 from groot.engine.files import write_folder, write_json
 from groot.engine.interrupts import catch_interrupts
+from groot.engine.marks import Marks, mark_of_json
 from groot.engine.processes import make_accelerator
-from groot.engine.run_folder import RunFolder, library_versions
+from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted, StageContext, StageSettings, train_stage
 from groot.errors import ConfigError, DataError
 from groot.evaluation.reward_pairs import pair_report
@@ -29,6 +29,7 @@ from groot.models.codec import Codec
 from groot.models.embedded import count_parameters, parameter_groups
 from groot.models.loading import add_lora, load_model, read_json
 from groot.models.model_folder import SETTINGS_FILE, model_folder
+from groot.models.model_marks import mark_of_model
 from groot.recipes.pair_items import (
     PairItem,
     Spell,
@@ -38,7 +39,7 @@ from groot.recipes.pair_items import (
     text_speller,
 )
 from groot.recipes.pair_losses import measure_pairs, pair_loss, pair_scores
-from groot.recipes.start import folder_sum
+from groot.recipes.run_marks import settings_that_bind
 from groot.reward_models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.reward_models.folders import open_reward_model
 from groot.reward_models.kinds import REWARD_KINDS, RewardKind
@@ -152,13 +153,14 @@ def train_reward_model(
             )
         with RunFolder(out, is_writer=accelerator.is_main_process) as run:
             run.check_same_run(
-                {
-                    "settings": dataclasses.asdict(settings),
-                    "pairs": _sum(items),
-                    "held out": _sum(held_items),
-                    "model": folder_sum(str(model)) or str(model),
-                    "versions": library_versions(),
-                },
+                Marks(
+                    {
+                        "the pairs to learn from": mark_of_json(items),
+                        "the held-out pairs": mark_of_json(held_items),
+                        "the backbone model": mark_of_model(model),
+                    },
+                    settings_that_bind(settings),
+                ),
                 force=force,
             )
             if run.is_done("report"):
@@ -198,13 +200,6 @@ def train_reward_model(
 
 def _pairs(preferences: PreferenceSet | Sequence[Preference]) -> list[Preference]:
     return list(preferences.pairs if isinstance(preferences, PreferenceSet) else preferences)
-
-
-def _sum(items: Sequence[PairItem]) -> str:
-    digest = hashlib.sha256()
-    for item in items:
-        digest.update(repr(dataclasses.astuple(item)).encode())
-    return digest.hexdigest()
 
 
 def _report(

@@ -10,10 +10,9 @@ from typing import Any
 
 from groot.config import Config
 from groot.engine.events import Note, OnEvent, ignore_events
-from groot.engine.files import sha256_of
 from groot.engine.interrupts import catch_interrupts
 from groot.engine.processes import make_accelerator
-from groot.engine.run_folder import RunFolder, library_versions
+from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted
 from groot.errors import DataError, ModelError
 from groot.models.embedded import count_parameters
@@ -23,13 +22,12 @@ from groot.recipes.items import training_items
 from groot.recipes.job import Job
 from groot.recipes.plan import BYTES_PER_WEIGHT, Plan, PlannedStage, disk_bytes
 from groot.recipes.rounds import rounds_of
+from groot.recipes.run_marks import marks_of_run
 from groot.recipes.start import (
     RunData,
     check_text_reward,
     count_words,
-    data_sum,
     fit_passes,
-    folder_sum,
     label_format,
     make_generator,
     make_labeler,
@@ -46,9 +44,6 @@ from groot.writer.generator import Generator
 from groot.writer.labeler import Labeler, load
 
 logger = logging.getLogger(__name__)
-
-# Settings that change what is printed or how fast, never the weights.
-FREE_SECTIONS = ("output", "evaluation")
 
 
 def train_run(
@@ -111,7 +106,7 @@ def train_on(
             if not _first_items(labeler, data):
                 raise DataError("no training example has gold that can be learnt")
         with RunFolder(out, is_writer=accelerator.is_main_process) as run:
-            run.check_same_run(_fingerprint(config, data, reward), force=force)
+            run.check_same_run(marks_of_run(config, data, reward), force=force)
             parts = (config, data, reward, run, accelerator, events, interrupt)
             start: Any = labeler if is_new else None
             try:
@@ -137,23 +132,6 @@ def _first_items(held: Labeler | Generator, data: RunData) -> list[Any]:
     if isinstance(held, Generator):
         return list(text_items(held, data.train)[0])
     return list(training_items(held, data.train)[0])
-
-
-def _fingerprint(config: Config, data: RunData, reward: Reward) -> dict[str, Any]:
-    settings = config.model_dump(mode="json")
-    for section in FREE_SECTIONS:
-        settings.pop(section)
-    for name in ("timeout_s", "workers"):
-        settings["reward"].pop(name)
-    given = config.optimise.candidates_file
-    return {
-        "settings": settings,
-        "data": {name: data_sum(getattr(data, name)) for name in ("train", "dev", "test")},
-        "reward": reward.fingerprint(),
-        "model": folder_sum(config.model.name),
-        "candidates": None if given is None else sha256_of(Path(given)),
-        "versions": library_versions(),
-    }
 
 
 def gold_text(form: LabelFormat, example: Example) -> str | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from groot.config import Config
@@ -288,22 +286,3 @@ def _embedded(config: Config, form: LabelFormat, train: Sequence[Example]) -> Te
         seed=config.seed,
     )
     return TextModel(model, tokenizer)
-
-
-def data_sum(examples: Sequence[Example]) -> str:
-    """SHA-256 of texts and gold, to tell whether a continued run has the same data."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr((example.text, example.words, example.gold)).encode())
-    return digest.hexdigest()
-
-
-def folder_sum(folder: str | None) -> str | None:
-    """SHA-256 of a local model's config and weights by size and name; None for other models."""
-    if folder is None or not Path(folder).is_dir():
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).iterdir()):
-        if path.suffix in (".safetensors", ".json"):
-            digest.update(f"{path.name} {path.stat().st_size}".encode())
-    return digest.hexdigest()

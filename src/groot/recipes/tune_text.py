@@ -7,8 +7,6 @@ DIR/results-tune.json what it was tuned with, and the measurement that chose the
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -24,13 +22,15 @@ from groot.engine.batches import BatchOrder
 from groot.engine.events import Note, OnEvent, ignore_events
 from groot.engine.files import write_folder, write_json
 from groot.engine.interrupts import catch_interrupts
+from groot.engine.marks import Marks, mark_of_examples
 from groot.engine.processes import make_accelerator
-from groot.engine.run_folder import RunFolder, library_versions
+from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted, StageContext, StageResult, StageSettings, train_stage
 from groot.errors import ConfigError, DataError
 from groot.models.embedded import parameter_groups
+from groot.models.model_marks import mark_of_model
 from groot.models.text_model import set_dropout
-from groot.recipes.start import folder_sum
+from groot.recipes.run_marks import mark_of_preferences, settings_that_bind
 from groot.recipes.tune_losses import TuneItem, dpo_loss, grpo_loss, token_log_ps
 from groot.rewards import Reward
 from groot.search.sampling import sample
@@ -144,13 +144,15 @@ def tune_text(
         frozen.model.to(accelerator.device)
         with RunFolder(out, is_writer=accelerator.is_main_process) as run:
             run.check_same_run(
-                {
-                    "settings": dataclasses.asdict(settings),
-                    "data": _sum(preferences, examples),
-                    "reward": None if reward is None else reward.fingerprint(),
-                    "model": folder_sum(str(folder)) or str(folder),
-                    "versions": library_versions(),
-                },
+                Marks(
+                    {
+                        "the preferences": mark_of_preferences(preferences),
+                        "the prompts": None if examples is None else mark_of_examples(examples),
+                        "the reward": None if reward is None else reward.fingerprint(),
+                        "the frozen model": mark_of_model(folder),
+                    },
+                    settings_that_bind(settings),
+                ),
                 force=force,
             )
             if run.is_done("tuned"):
@@ -437,13 +439,3 @@ class _Job:
             ),
             measure_first=measure_first,
         )
-
-
-def _sum(
-    preferences: PreferenceSet | Sequence[Preference] | None, examples: Sequence[Example] | None
-) -> str:
-    """A sum that changes with the data."""
-    pairs = preferences.pairs if isinstance(preferences, PreferenceSet) else preferences or ()
-    said = [[one.prompt, one.chosen, one.rejected] for one in pairs]
-    asked = [[one.id, one.text, one.reference] for one in examples or ()]
-    return hashlib.sha256(json.dumps([said, asked]).encode()).hexdigest()
