@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from groot.data import read_examples
 from groot.data.benchmarks import data_folder
 from groot.errors import DataError, ModelError
+from groot.recipes import start
+from groot.recipes.start import label_format
+from groot.registry import Registry
 from groot.targets import FORMATS, MultiClass, SentinelTags, SingleClass
-from groot.targets.grammar import spell
-from groot.targets.windows import lost_spans, merge, windows
-from groot.targets.words import split_words
+from groot.targets.grammar import END, spell
 from groot.types import Example, Span
 
 BENCHMARKS = ("atis", "snips", "mit_restaurant", "mit_movie_trivia")
@@ -77,18 +79,27 @@ def test_every_example_of_the_benchmarks_survives_the_round_trip(name, split):
         pytest.skip("the benchmarks are not on this machine (GROOT_DATA)")
     form = SentinelTags(sorted({s.label for e in examples for s in e.spans or ()}))
     for example in examples:
-        assert not form.unproducible(example)
         assert form.decode(form.encode(example, example.spans), example) == example.spans
 
 
-def test_what_no_target_can_say_is_named():
+def test_what_no_target_can_say_is_none():
     example = example_of(["new", "york", "may"], [(0, 2, "city"), (1, 3, "date")])
     form = SentinelTags(("city", "date"))
-    assert form.encode(example, example.spans) is None
-    assert [reason for _, reason in form.unproducible(example)] == ["overlaps another span"]
-    cut = Example("newyork", ("newyork",), (0,), spans=(Span(0, 3, "city"), Span(0, 7, "town")))
-    reasons = [reason for _, reason in form.unproducible(cut)]
-    assert reasons == ["not on word boundaries", "label 'town' is not among those of training"]
+    city, date = example.spans
+    assert form.encode(example, (city, date)) is None  # they overlap
+    assert form.encode(example, (city,)) == "<s0> city <s1> I <s2> O"
+    cut = Example("newyork", ("newyork",), (0,))
+    assert form.encode(cut, (Span(0, 3, "city"),)) is None  # not on word boundaries
+    assert form.encode(cut, (Span(3, 7, "city"),)) is None
+    assert form.encode(cut, (Span(0, 7, "town"),)) is None  # no such label
+    assert form.encode(cut, ("city",)) is None  # no span
+
+
+def test_neighbouring_spans_of_one_label_stay_two_and_a_long_one_stays_one():
+    example = example_of(["a", "b", "c"], [(0, 1, "x"), (1, 3, "x")])
+    form = SentinelTags(("x",))
+    assert form.encode(example, example.spans) == "<s0> x <s1> x <s2> I"
+    assert form.decode("<s0> x <s1> x <s2> I", example) == example.spans
 
 
 def test_inside_may_not_follow_outside_or_come_first():
@@ -151,41 +162,65 @@ def test_spelling_shares_beginnings_and_refuses_ambiguous_tokens():
         spell(form.grammar, lambda symbol: {"aa": (1,), "ab": (1, 3), "b": (4,)}[symbol])
 
 
-@settings(max_examples=60)
-@given(st.integers(1, 120), st.integers(4, 20), st.data())
-def test_windows_lose_no_span_that_fits_the_overlap(n_words, max_words, data):
-    overlap = data.draw(st.integers(0, max_words - 1))
-    length = max(1, overlap // 2)
-    spans = [(i, min(i + length, n_words), "x") for i in range(0, n_words, length + 1)]
-    example = example_of([f"w{i}" for i in range(n_words)], spans)
-    cut = windows(example, max_words=max_words, overlap=overlap)
-    assert all(len(w.example.words) <= max_words for w in cut)
-    assert all(
-        example.text[w.offset : w.offset + len(w.example.text)] == w.example.text for w in cut
-    )
-    lost = lost_spans(example, cut)
-    said = merge(example, cut, [w.example.spans for w in cut])
-    assert set(said) | set(lost) >= set(example.spans)
-    if length <= overlap // 2:
-        assert said == example.spans
-    assert all(example.text[s.start : s.end] == s.text for s in said)
+def of_classes(*classes: tuple[str, ...] | None) -> list[Example]:
+    return [Example("some text", classes=names) for names in classes]
 
 
-def test_every_hundredth_of_a_long_document_is_found():
-    text = " ".join(f"word{i}" if i % 500 else "TARGET" for i in range(50_000))
-    words, starts = split_words(text)
-    example = Example(text, tuple(words), tuple(starts))
-    cut = windows(example, max_words=64, overlap=16)
-    outputs = []
-    for window in cut:
-        piece = window.example
-        outputs.append(
-            [
-                Span(s, s + len(w), "hit")
-                for w, s in zip(piece.words, piece.word_starts, strict=True)
-                if w == "TARGET"
-            ]
-        )
-    found = merge(example, cut, outputs)
-    assert len(found) == 100
-    assert all(span.text == "TARGET" for span in found)
+@pytest.mark.parametrize(
+    ("examples", "name", "labels"),
+    [
+        ([example_of(["a"], [(0, 1, "x")]), example_of(["a"], [(0, 1, "b")])], "sentinel_tags",
+         ("b", "x")),
+        ([example_of(["a"], []), example_of(["a"], [(0, 1, "x")])], "sentinel_tags", ("x",)),
+        (of_classes(("sell",), ("buy",), ("sell",)), "single_class", ("buy", "sell")),
+        (of_classes(("sell",), ()), "multi_class", ("sell",)),
+        (of_classes(("sell",), ("sell", "buy")), "multi_class", ("buy", "sell")),
+    ],
+)  # fmt: skip
+def test_training_takes_the_first_format_that_is_for_its_examples(examples, name, labels):
+    form = label_format(examples)
+    assert form.name == name
+    assert form.labels == labels
+
+
+def test_examples_that_no_format_takes_are_refused():
+    with pytest.raises(DataError, match="neither spans nor classes"):
+        label_format([Example("some text", reference="a reply")])
+
+
+class Shouted(SingleClass):
+    """Classes whose names are in capitals; takes those only."""
+
+    name = "shouted"
+
+    @classmethod
+    def takes(cls, examples):
+        form = super().takes(examples)
+        return form if form and all(label.isupper() for label in form.labels) else None
+
+
+def test_one_line_in_the_table_is_enough_for_training_to_pick_a_format(monkeypatch):
+    parts = {"shouted": Shouted, **FORMATS}
+    monkeypatch.setattr(start, "FORMATS", Registry("label format", parts))
+    assert label_format(of_classes(("BUY",), ("SELL",))).name == "shouted"
+    assert label_format(of_classes(("BUY",), ("sell",))).name == "single_class"
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_an_example_of_any_length_is_said_by_its_windows(name):
+    """The contract of the table: cut, encoded, decoded and merged, an example is what it was."""
+    form = FORMATS[name](("a", "b"))
+    spans = [(0, 1, "a"), (3, 5, "b"), (5, 6, "b"), (8, 9, "a")]
+    example = example_of([f"w{i}" for i in range(9)], spans)
+    if form.task == "classes":
+        example = dataclasses.replace(example, spans=None, classes=("b",))
+    for max_words in (4, 9, 20):
+        cut = form.windows(example, max_words=max_words, overlap=2)
+        targets = [form.encode(window.example, window.example.gold) for window in cut]
+        outputs = [form.decode(t, w.example) for t, w in zip(targets, cut, strict=True)]
+        assert form.merge(example, cut, outputs) == example.gold
+    # whatever stands before a slot is a symbol that a tokenizer is told of, or of the grammar
+    known = {c.symbol for choices in form.grammar.choices for c in choices}
+    known |= {*form.sentinels(20), END}
+    window_slots = form.slots(example)
+    assert {s for i in range(window_slots + 1) for s in form.glue(i, window_slots)} <= known

@@ -52,6 +52,28 @@ def test_by_hand(scheme):
         assert detect_scheme([BY_HAND[scheme]]) == scheme
 
 
+@pytest.mark.parametrize(
+    ("scheme", "tags"),
+    [
+        ("IOB1", ["I-a", "I-b", "B-b", "I-b", "O", "I-b", "I-a"]),
+        ("IOE1", ["I-a", "E-b", "I-b", "I-b", "O", "I-b", "I-a"]),
+        ("IOB2", ["B-a", "B-b", "B-b", "I-b", "O", "B-b", "B-a"]),
+        ("IOE2", ["E-a", "E-b", "I-b", "E-b", "O", "E-b", "E-a"]),
+    ],
+)
+def test_borders_are_marked_between_touching_spans_of_one_label(scheme, tags):
+    """IOB1 and IOE1 mark only those; spans of other labels, and those apart, need no mark."""
+    spans = [(0, 1, "a"), (1, 2, "b"), (2, 4, "b"), (5, 6, "b"), (6, 7, "a")]
+    assert tags_of_spans(spans, 7, scheme) == tags
+    assert spans_of_tags(tags, scheme) == spans
+    assert illegal_tags(tags, scheme) == []
+
+
+@pytest.mark.parametrize("tags", [["B-a"], ["O", "B-a"], ["I-a", "B-b"], ["I-a", "O", "B-a"]])
+def test_a_border_mark_that_parts_nothing_is_illegal_in_iob1(tags):
+    assert illegal_tags(tags, "IOB1") == [len(tags) - 1]
+
+
 @pytest.mark.parametrize("scheme", SPAN_SCHEMES)
 @given(case=word_spans())
 def test_round_trip_of_spans(scheme, case):

@@ -12,7 +12,7 @@ from torch import Tensor
 from groot.errors import ModelError
 from groot.targets.format import LabelFormat
 from groot.targets.grammar import END, EncodedTarget, Symbol, TokenGrammar, is_sentinel, spell
-from groot.targets.sentinel_tags import INSIDE, OUTSIDE, SentinelTags, sentinel
+from groot.targets.sentinel_tags import INSIDE, OUTSIDE
 from groot.types import Example, Gold
 
 LabelStyle = Literal["token", "words"]
@@ -150,8 +150,7 @@ def symbols_to_add(
 ) -> list[str]:
     """Tokens that a tokenizer lacks for a format, in a fixed order."""
     symbols = [choice.symbol for choices in form.grammar.choices for choice in choices]
-    if isinstance(form, SentinelTags):
-        symbols += [sentinel(index) for index in range(max_words)]
+    symbols += form.sentinels(max_words)
     tokens = [token_of(symbol, label_style, tokenizer) for symbol in dict.fromkeys(symbols)]
     wanted = dict.fromkeys(token for token in tokens if token is not None)
     if None in tokens:

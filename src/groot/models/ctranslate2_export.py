@@ -25,7 +25,6 @@ from groot.errors import ModelError, OutputError
 from groot.models.codec import Codec
 from groot.models.loading import save_model
 from groot.models.text_model import TextModel
-from groot.targets.sentinel_tags import SentinelTags, sentinel
 
 Quantization = Literal[
     "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16"
@@ -123,10 +122,9 @@ def _vocabulary_map(codec: Codec) -> str:
     end = codec.glue_ids(1)[-1]
     always = [name(int(token)) for token in (*codec.choice_ids.tolist(), *end)]
     lines = ["\t" + " ".join(always)]
-    if isinstance(codec.form, SentinelTags):
-        for index in range(codec.max_words):
-            (token,) = codec.symbol_ids(sentinel(index))
-            lines.append(f"{name(token)}\t{name(token)}")
+    for sentinel in codec.form.sentinels(codec.max_words):
+        (token,) = codec.symbol_ids(sentinel)
+        lines.append(f"{name(token)}\t{name(token)}")
     return "\n".join(lines) + "\n"
 
 

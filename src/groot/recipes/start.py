@@ -16,7 +16,7 @@ from groot.models.embedded_text import make_text_model
 from groot.models.loading import add_lora, add_symbols, load_model
 from groot.models.text_model import TextModel
 from groot.rewards import Reward
-from groot.targets import LabelFormat, MultiClass, SentinelTags, SingleClass
+from groot.targets import FORMATS, LabelFormat
 from groot.targets.grammar import is_sentinel
 from groot.types import Candidate, Example
 from groot.writer.generator import Generator
@@ -145,15 +145,19 @@ def _task(example: Example) -> str | None:
 
 
 def label_format(examples: Sequence[Example]) -> LabelFormat:
-    """The format for training examples: spans, exactly one class each, or any number of classes.
+    """The first format of the table `FORMATS` that takes the training examples.
 
-    Labels come in alphabetical order.
+    Raises:
+        DataError: if none does.
     """
-    if any(example.spans is not None for example in examples):
-        return SentinelTags(sorted({s.label for e in examples for s in e.spans or ()}))
-    names = sorted({name for e in examples for name in e.classes or ()})
-    one_each = all(len(example.classes or ()) == 1 for example in examples)
-    return SingleClass(names) if one_each else MultiClass(names)
+    for candidate in FORMATS.values():
+        form = candidate.takes(examples)
+        if form is not None:
+            return form
+    raise DataError(
+        "no label format takes the training examples: some have neither spans nor classes.\n"
+        f"  Label formats: {', '.join(FORMATS)}"
+    )
 
 
 def make_labeler(config: Config, train: Sequence[Example]) -> Labeler:

@@ -1,13 +1,14 @@
-"""Label formats: gold to targets and back, tag schemes, grammars. Plain Python, no torch."""
+"""Target formats: gold to targets and back, tag schemes, grammars. Plain Python, no torch.
 
-from collections.abc import Callable, Sequence
+Training takes the first format of the table whose `takes` answers for the training examples.
+"""
 
 from groot.registry import Registry
 from groot.targets.classes import MultiClass, SingleClass
 from groot.targets.format import LabelFormat
 from groot.targets.sentinel_tags import SentinelTags
 
-FORMATS: Registry[Callable[[Sequence[str]], LabelFormat]] = Registry(
+FORMATS: Registry[type[LabelFormat]] = Registry(
     "label format",
     {
         "sentinel_tags": SentinelTags,

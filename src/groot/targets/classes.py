@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from groot.targets.format import label_symbols
 from groot.targets.grammar import END, Choice, SlotGrammar, Symbol
+from groot.targets.windows import Window, whole
 from groot.types import Example, Gold, Task
 
 NOTHING_MORE = Symbol(".")
@@ -31,6 +32,13 @@ class SingleClass:
     def _grammar(self) -> SlotGrammar:
         return SlotGrammar((tuple(Choice(s, 0, True) for s in self._symbols.values()),))
 
+    @classmethod
+    def takes(cls, examples: Sequence[Example]) -> Self | None:
+        """For examples of exactly one class each; labels in alphabetical order."""
+        if any(len(example.classes or ()) != 1 for example in examples):
+            return None
+        return cls(_names(examples))
+
     def slots(self, example: Example) -> int:
         """One slot."""
         return 1
@@ -42,6 +50,19 @@ class SingleClass:
     def input_pieces(self, example: Example) -> list[str]:
         """The words of the text."""
         return list(example.words)
+
+    def sentinels(self, max_words: int) -> list[Symbol]:
+        """None."""
+        return []
+
+    def windows(self, example: Example, *, max_words: int, overlap: int) -> list[Window]:
+        """The whole text: a class is of all of it."""
+        return [whole(example)]
+
+    def merge(self, example: Example, cut: Sequence[Window], outputs: Sequence[Gold]) -> Gold:
+        """The output of the one window."""
+        (output,) = outputs
+        return output
 
     def path(self, example: Example, gold: Gold) -> tuple[Symbol, ...] | None:
         """The label's symbol; None where the gold is not exactly one known class."""
@@ -83,6 +104,13 @@ class MultiClass(SingleClass):
 
     name: ClassVar[str] = "multi_class"
 
+    @classmethod
+    def takes(cls, examples: Sequence[Example]) -> Self | None:
+        """For examples of any number of classes; labels in alphabetical order."""
+        if all(example.classes is None for example in examples):
+            return None
+        return cls(_names(examples))
+
     def _grammar(self) -> SlotGrammar:
         symbols = list(self._symbols.values())
         stop = Choice(NOTHING_MORE, 0, True)
@@ -101,3 +129,7 @@ class MultiClass(SingleClass):
         if not names <= set(self._symbols):
             return None
         return (*(s for name, s in self._symbols.items() if name in names), NOTHING_MORE)
+
+
+def _names(examples: Sequence[Example]) -> list[str]:
+    return sorted({name for example in examples for name in example.classes or ()})

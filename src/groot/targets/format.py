@@ -1,13 +1,16 @@
-"""What every label format offers, and the small things that formats share."""
+"""What every target format of labels offers, and the small things that formats share."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from groot.targets.grammar import SlotGrammar, Symbol, is_sentinel
 from groot.types import Example, Gold, Span, Task
+
+if TYPE_CHECKING:
+    from groot.targets.windows import Window
 
 
 class LabelFormat(Protocol):
@@ -21,6 +24,15 @@ class LabelFormat(Protocol):
     labels: tuple[str, ...]
     grammar: SlotGrammar
 
+    def __init__(self, labels: Sequence[str]) -> None: ...
+
+    @classmethod
+    def takes(cls, examples: Sequence[Example]) -> Self | None:
+        """The format with the labels of training examples; None where it is not for them.
+
+        Training asks the formats in the order of their table and takes the first that answers.
+        """
+
     def slots(self, example: Example) -> int:
         """Number of slots of the target."""
 
@@ -29,6 +41,15 @@ class LabelFormat(Protocol):
 
     def input_pieces(self, example: Example) -> list[str]:
         """Words (str) and symbols (Symbol) of the model's input."""
+
+    def sentinels(self, max_words: int) -> list[Symbol]:
+        """Symbols, beside those of the grammar, that targets of inputs of max_words words hold."""
+
+    def windows(self, example: Example, *, max_words: int, overlap: int) -> list[Window]:
+        """The windows that an example is searched and learnt in; one where it is never cut."""
+
+    def merge(self, example: Example, cut: Sequence[Window], outputs: Sequence[Gold]) -> Gold:
+        """The output of an example from those of its windows."""
 
     def path(self, example: Example, gold: Gold) -> tuple[Symbol, ...] | None:
         """The choices that say the gold; None where no target can."""

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from groot.targets.format import label_symbols, word_range
 from groot.targets.grammar import END, Choice, SlotGrammar, Symbol
+from groot.targets.windows import Window, merge, windows
 from groot.types import Example, Gold, Span, Task
 
 OUTSIDE = Symbol("O")
@@ -64,6 +65,13 @@ class SentinelTags:
         inside = Choice(INSIDE, _AFTER_SPAN, True)
         self.grammar = SlotGrammar(((outside, *opening), (outside, inside, *opening)))
 
+    @classmethod
+    def takes(cls, examples: Sequence[Example]) -> Self | None:
+        """For examples with spans; labels in alphabetical order."""
+        if all(example.spans is None for example in examples):
+            return None
+        return cls(sorted({span.label for example in examples for span in example.spans or ()}))
+
     def slots(self, example: Example) -> int:
         """Number of slots of the target: one per word."""
         return len(example.words)
@@ -79,8 +87,22 @@ class SentinelTags:
             pieces += (sentinel(index), word)
         return pieces
 
+    def sentinels(self, max_words: int) -> list[Symbol]:
+        """One for each word."""
+        return [sentinel(index) for index in range(max_words)]
+
+    def windows(self, example: Example, *, max_words: int, overlap: int) -> list[Window]:
+        """Overlapping windows of at most max_words words, see `windows`."""
+        return windows(example, max_words=max_words, overlap=overlap)
+
+    def merge(
+        self, example: Example, cut: Sequence[Window], outputs: Sequence[Gold]
+    ) -> tuple[Span, ...]:
+        """The spans of the whole text, each said once, see `merge`."""
+        return merge(example, cut, outputs)
+
     def path(self, example: Example, gold: Gold) -> tuple[Symbol, ...] | None:
-        """The choices that say `gold`; None where no target can say it (see `unproducible`)."""
+        """The choices that say `gold`; None where no target can say it."""
         tags = [OUTSIDE] * len(example.words)
         for span in gold:
             if not isinstance(span, Span) or span.label not in self._symbols:
@@ -91,22 +113,6 @@ class SentinelTags:
             tags[words[0]] = self._symbols[span.label]
             tags[words[0] + 1 : words[1]] = [INSIDE] * (words[1] - words[0] - 1)
         return tuple(tags)
-
-    def unproducible(self, example: Example) -> list[tuple[Span, str]]:
-        """The gold spans that no target can say, each with the reason."""
-        found = []
-        taken: set[int] = set()
-        for span in example.spans or ():
-            words = word_range(example, span)
-            if words is None:
-                found.append((span, "not on word boundaries"))
-            elif taken & set(range(*words)):
-                found.append((span, "overlaps another span"))
-            elif span.label not in self._symbols:
-                found.append((span, f"label {span.label!r} is not among those of training"))
-            else:
-                taken |= set(range(*words))
-        return found
 
     def output(self, example: Example, path: Sequence[str]) -> tuple[Span, ...] | None:
         """The spans that a path of choices says; None where the path is malformed."""

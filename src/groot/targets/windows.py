@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groot.targets.format import word_range
-from groot.types import Example, Span
+from groot.types import Example, Gold, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Window:
     offset: int
     core_start: int
     core_end: int
+
+
+def whole(example: Example) -> Window:
+    """The one window of an example that is not cut."""
+    return Window(example, 0, 0, len(example.text) + 1)
 
 
 def windows(example: Example, *, max_words: int, overlap: int) -> list[Window]:
@@ -50,7 +55,7 @@ def windows(example: Example, *, max_words: int, overlap: int) -> list[Window]:
         )
     n_words = len(example.words)
     if n_words <= max_words:
-        return [Window(example, 0, 0, len(example.text) + 1)]
+        return [whole(example)]
     stride = max_words - overlap
     firsts = [*range(0, n_words - max_words, stride), n_words - max_words]
     ends = [first + max_words for first in firsts]
@@ -83,9 +88,7 @@ def windows(example: Example, *, max_words: int, overlap: int) -> list[Window]:
     return cut
 
 
-def merge(
-    example: Example, cut: Sequence[Window], outputs: Sequence[Sequence[Span]]
-) -> tuple[Span, ...]:
+def merge(example: Example, cut: Sequence[Window], outputs: Sequence[Gold]) -> tuple[Span, ...]:
     """The spans of the whole text from those of its windows.
 
     A span is taken from the window whose core holds its start; where two windows disagree
@@ -94,6 +97,8 @@ def merge(
     merged: list[Span] = []
     for window, spans in zip(cut, outputs, strict=True):
         for span in spans:
+            if not isinstance(span, Span):
+                continue
             start, end = span.start + window.offset, span.end + window.offset
             if not window.core_start <= start < window.core_end:
                 continue

@@ -26,10 +26,10 @@ from groot.rewards import Reward, parse_rewards, refuse_code
 from groot.search.found import Found, best_sums, by_score, united
 from groot.search.label_search import MAX_WIDTH, first_width, label_search
 from groot.search.steered_search import steered_search
-from groot.targets import FORMATS, LabelFormat, SentinelTags
-from groot.targets.windows import Window, merge, windows
+from groot.targets import FORMATS, LabelFormat
+from groot.targets.windows import Window
 from groot.targets.words import split_words
-from groot.types import Candidate, Example, Gold, Span
+from groot.types import Candidate, Example, Gold
 
 _Searched = tuple[list[Window], list[Found]]  # the windows of a text, and what was found in each
 
@@ -441,16 +441,14 @@ class Labeler:
         parts = []
         for window, one in zip(cut, found, strict=True):
             outputs = [self.form.output(window.example, path) for path in one.paths]
-            outputs = [_moved(example, window, output) for output in outputs]
+            outputs = [self.form.merge(example, [window], [output or ()]) for output in outputs]
             scored = zip(outputs, one.log_p, strict=True)
             parts.append(marginals([Candidate("", output, log_p) for output, log_p in scored]))
         return joined(parts)
 
     def windows(self, example: Example) -> list[Window]:
         """The windows that an example is searched in; one for all but long texts."""
-        if not isinstance(self.form, SentinelTags):
-            return [Window(example, 0, 0, len(example.text) + 1)]
-        return windows(example, max_words=self.window_words, overlap=self.window_overlap)
+        return self.form.windows(example, max_words=self.window_words, overlap=self.window_overlap)
 
     def _candidates(
         self, example: Example, cut: list[Window], found: list[Found], k: int
@@ -464,12 +462,12 @@ class Labeler:
         for ranks, _ in best_sums([one.scores or one.log_p for one in found], k):
             paths = [one.paths[rank] for one, rank in zip(found, ranks, strict=True)]
             log_p = sum(one.log_p[rank] for one, rank in zip(found, ranks, strict=True))
-            outputs: list[tuple[Span, ...]] = []
+            outputs: list[Gold] = []
             for window, path in zip(cut, paths, strict=True):
-                spans = self.form.output(window.example, path)
-                assert spans is not None  # search writes legal paths only
-                outputs.append(tuple(span for span in spans if isinstance(span, Span)))
-            output = merge(example, cut, outputs)
+                said = self.form.output(window.example, path)
+                assert said is not None  # search writes legal paths only
+                outputs.append(said)
+            output = self.form.merge(example, cut, outputs)
             target = " ".join(self.form.text(path) for path in paths)
             seen.setdefault(output, Candidate(target, output, log_p))
         return list(seen.values())
@@ -557,9 +555,3 @@ def _with_log_p(ranked: Sequence[Candidate], known: Sequence[Candidate]) -> list
     """The candidates in the order of ranked, with the log_p that the known ones have."""
     log_p = {one.target: one.log_p for one in known}
     return [dataclasses.replace(one, log_p=log_p[one.target]) for one in ranked]
-
-
-def _moved(example: Example, window: Window, output: Gold | None) -> tuple[Span, ...]:
-    """The spans of a window's core, in the place that they have in the whole text."""
-    spans = [span for span in output or () if isinstance(span, Span)]
-    return merge(example, [window], [spans])
