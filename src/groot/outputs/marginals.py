@@ -72,18 +72,14 @@ def candidate_shares(candidates: Sequence[Candidate]) -> list[float]:
     >>> candidate_shares([Candidate("", (), log_p=-1.0), Candidate("", (), log_p=-1.0)])
     [0.5, 0.5]
     """
-    scored = [
-        candidate.log_p
+    log_p = [
+        -math.inf if candidate.log_p is None or math.isnan(candidate.log_p) else candidate.log_p
         for candidate in candidates
-        if candidate.log_p is not None and candidate.log_p > -math.inf
     ]
-    if not scored:
+    top = max(log_p, default=-math.inf)
+    if top == -math.inf:
         return [0.0] * len(candidates)
-    top = max(scored)
-    weights = [
-        0.0 if candidate.log_p is None else math.exp(candidate.log_p - top)
-        for candidate in candidates
-    ]
+    weights = [math.exp(value - top) for value in log_p]
     total = sum(weights)
     return [weight / total for weight in weights]
 

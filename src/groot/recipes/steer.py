@@ -46,8 +46,9 @@ from groot.guides.pargs import Pargs
 from groot.guides.saved_guides import save_guide
 from groot.models.labeler_settings import labeler_folder
 from groot.models.scoring import asked_states, collate_targets
-from groot.outputs.choose import Choice, pair_rewards
+from groot.outputs.choose import Choice
 from groot.outputs.items import Counts, count_by_label
+from groot.outputs.votes import rewards_by_vote, votes_of, without_gold
 from groot.reward_models.prefix_model import RewardModel
 from groot.rewards import Reward
 from groot.search.label_tables import tables_of
@@ -313,7 +314,9 @@ def _candidates(
     slots = max(labeler.form.slots(example) for example in examples)
     log_p, values = torch.full((n, k), -torch.inf), torch.zeros((n, k))
     pairs = torch.full((n, k, k), torch.nan)
-    for row, matrix in enumerate(pair_rewards(examples, found, reward)):
+    votes = [votes_of(some) for some in found]
+    golds = [without_gold(example) for example in examples]
+    for row, matrix in enumerate(rewards_by_vote(reward, golds, found, votes)):
         pairs[row, : len(matrix), : len(matrix)] = torch.from_numpy(matrix)
     place = torch.zeros((n, k, slots), dtype=torch.long)
     column, is_label = torch.zeros_like(place), torch.zeros((n, k, slots), dtype=torch.bool)
