@@ -9,7 +9,8 @@ import torch
 import groot as package
 from groot.config import load_config
 from groot.data.sample import read_sample
-from groot.guides.saved_guides import make_guide, save_guide
+from groot.guides.making import make_guide
+from groot.guides.saved_guides import save_guide
 from groot.models.embedded_text import make_text_model
 from groot.recipes.start import make_labeler
 from groot.reward_models.folders import open_reward_model

@@ -9,6 +9,7 @@ import torch
 
 from groot.guides import GUIDES, Chooser, Guide, Prefixes
 from groot.guides.grammar import one_of
+from groot.reward_models.prefix_model import KINDS
 from groot.rewards import parse_rewards
 from groot.search.beams import beam_search
 from groot.search.sampling import sample
@@ -25,6 +26,9 @@ def reward(toy, kind):
 MAKERS = {
     "args": lambda toy, w: GUIDES["args"](reward(toy, "sequence"), weight=w, n_candidates=3),
     "pargs": lambda toy, w: GUIDES["pargs"](reward(toy, "partial"), weight=w, n_candidates=3),
+    "pargs_greedy": lambda toy, w: GUIDES["pargs_greedy"](
+        reward(toy, "partial"), weight=w, n_candidates=3
+    ),
     "cd": lambda toy, w: GUIDES["cd"](reward(toy, "value"), weight=w, n_candidates=3),
     "rad": lambda toy, w: GUIDES["rad"](reward(toy, "rad"), weight=w, n_candidates=3),
     "farma": lambda toy, w: GUIDES["farma"](reward(toy, "vocabulary"), weight=w, n_candidates=3),
@@ -45,13 +49,34 @@ MAKERS = {
     ),
 }
 GUIDED = [name for name in GUIDES if issubclass(GUIDES[name], Guide)]
-WEIGHTED = [name for name in GUIDED if name != "grammar"]
+WEIGHTED = [name for name in GUIDED if "weight" in GUIDES[name].setting_defaults()]
 CHOOSERS = [name for name in GUIDES if issubclass(GUIDES[name], Chooser)]
 
 
-def test_every_guide_has_a_maker_and_its_own_name():
+def test_every_guide_has_a_maker_a_name_and_a_title_of_its_own():
     assert set(MAKERS) == set(GUIDES)
     assert all(GUIDES[name].name == name for name in GUIDES)
+    titles = [GUIDES[name].title for name in GUIDES]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", list(GUIDES))
+def test_settings_are_what_it_was_made_with(name, toy):
+    guide = MAKERS[name](toy, 0.75)
+    assert guide.settings.keys() == GUIDES[name].setting_defaults().keys()
+    asked = {"weight": 0.75, "n_candidates": 3, "lookahead": 2, "beta": 0.5, "n_samples": 4}
+    is_unasked = {"implicit": {"n_candidates"}}.get(name, set())
+    for setting in (guide.settings.keys() & asked.keys()) - is_unasked:
+        assert guide.settings[setting] == asked[setting]
+    for setting in guide.settings.keys() - asked.keys():
+        assert guide.settings[setting] == GUIDES[name].setting_defaults()[setting]
+
+
+@pytest.mark.parametrize("name", list(GUIDES))
+def test_a_guide_of_a_reward_model_names_its_kinds_and_no_other_does(name):
+    assert bool(GUIDES[name].kinds) == (GUIDES[name].needs == "reward model")
+    assert set(GUIDES[name].kinds) <= set(KINDS)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ class Args(RewardGuide):
     """
 
     name = "args"
+    title = "ARGS"
     kinds = ("sequence",)
 
     def __init__(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import torch
 
 from groot.errors import ConfigError, RewardError
 from groot.guides.guide import Chooser, ScoreTexts, Written
+from groot.guides.materials import Materials
+from groot.reward_models.prefix_model import KINDS
 
 
 class BestOfN(Chooser):
@@ -24,6 +26,9 @@ class BestOfN(Chooser):
     """
 
     name = "best_of_n"
+    title = "best-of-n"
+    needs = "reward model"
+    kinds = KINDS
 
     def __init__(self, reward: ScoreTexts, *, n_samples: int = 10, batch_size: int = 64) -> None:
         if n_samples < 1 or batch_size < 1:
@@ -34,10 +39,14 @@ class BestOfN(Chooser):
         self.n_samples = n_samples
         self.batch_size = batch_size
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What it was made with, the reward apart."""
-        return {"n_samples": self.n_samples, "batch_size": self.batch_size}
+    @classmethod
+    def made_of(cls, materials: Materials, **settings: Any) -> Self:
+        """One of a reward model, one of whole texts first."""
+        return cls(materials.reward_model(cls.kinds).rewards, **settings)
+
+    def parts(self) -> Mapping[str, Any]:
+        """The reward model, where the reward is that of one."""
+        return {"reward_model": getattr(self.reward, "__self__", self.reward)}
 
     @torch.no_grad()
     def choose(
@@ -49,7 +58,9 @@ class BestOfN(Chooser):
             RewardError: if a reward is NaN.
         """
         flat = [
-            (ids, text.tokens) for ids, some in zip(inputs, samples, strict=True) for text in some
+            (ids, text.tokens)
+            for ids, written in zip(inputs, samples, strict=True)
+            for text in written
         ]
         rewards: list[float] = []
         for first in range(0, len(flat), self.batch_size):
@@ -60,5 +71,6 @@ class BestOfN(Chooser):
             raise RewardError("a sample's reward is NaN; best of n cannot tell which is best.")
         scored = iter(rewards)
         return [
-            max([(next(scored), -i, text) for i, text in enumerate(some)])[2] for some in samples
+            max([(next(scored), -place, text) for place, text in enumerate(written)])[2]
+            for written in samples
         ]

@@ -16,4 +16,5 @@ class Cd(RewardGuide):
     """
 
     name = "cd"
+    title = "CD"
     kinds = ("value",)

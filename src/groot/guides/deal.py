@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
 from groot.guides.guide import Guide, Prefixes, ScoreTexts
+from groot.guides.materials import Materials
+from groot.models.alternatives import position_limit
 from groot.models.step import StepModel
+from groot.reward_models.prefix_model import KINDS
 
 
 class _Writer(StepModel, Protocol):
@@ -26,28 +29,32 @@ class Deal(Guide):
     Args:
         model: writes the continuations; as a rule the generator.
         heuristic: rewards [N] of N texts so far of N inputs, in token ids.
+        max_length: tokens of input and text together that the model has positions for; where they
+            run out, less is written on. None: any.
         weight: nats per unit of the heuristic.
         lookahead: tokens behind the candidate, 0 or more.
         n_candidates: most probable tokens that are tried.
         temperature: at which it is meant to be drawn from; 0 is greedy.
-        max_length: tokens of input and text together that the model has positions for; where they
-            run out, less is written on. None: any.
 
     Source: Huang et al., DeAL: Decoding-time Alignment for Large Language Models, 2024.
     """
 
     name = "deal"
+    title = "DeAL"
+    needs = "reward model"
+    kinds = KINDS
+    is_costly = True
 
     def __init__(
         self,
         model: _Writer,
         heuristic: ScoreTexts,
+        max_length: int | None = None,
         *,
         weight: float = 1.0,
         lookahead: int = 4,
         n_candidates: int = 10,
         temperature: float = 0.0,
-        max_length: int | None = None,
     ) -> None:
         if n_candidates < 1 or lookahead < 0:
             raise ConfigError(
@@ -62,15 +69,16 @@ class Deal(Guide):
         self.temperature = temperature
         self.max_length = max_length
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What it was made with, the model and the heuristic apart."""
-        return {
-            "weight": self.weight,
-            "lookahead": self.lookahead,
-            "n_candidates": self.n_candidates,
-            "temperature": self.temperature,
-        }
+    @classmethod
+    def made_of(cls, materials: Materials, **settings: Any) -> Self:
+        """One of a reward model, one of whole texts first; the writer's own model writes on."""
+        model = materials.model
+        judge = materials.reward_model(cls.kinds)
+        return cls(model, judge.rewards, position_limit(model), **settings)
+
+    def parts(self) -> Mapping[str, Any]:
+        """The reward model, where the heuristic is that of one."""
+        return {"reward_model": getattr(self.heuristic, "__self__", self.heuristic)}
 
     @torch.no_grad()
     def begin(self, inputs: Sequence[Sequence[int]], rows: Tensor) -> Any:

@@ -16,4 +16,5 @@ class Farma(RewardGuide):
     """
 
     name = "farma"
+    title = "FaRMA"
     kinds = ("vocabulary",)

@@ -41,6 +41,7 @@ class Grammar(Guide):
     """
 
     name = "grammar"
+    title = "grammar"
 
     def __init__(self, start: Callable[[Sequence[int]], Legal]) -> None:
         self.start = start

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
+from groot.guides.materials import Materials
+
+Need = Literal["reward model", "tuned model", "reward", "nothing", "function"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,66 @@ class Written:
     is_exact: bool = False
 
 
-class Guide(ABC):
+class Listed:
+    """What the table `GUIDES` says of a guide, how one is made by name, and what of it is saved.
+
+    The settings of a guide are the keyword-only parameters of its class; each is kept in an
+    attribute of the same name.
+
+    Attributes:
+        name: in the table.
+        title: in the tables of `groot compare-guides` and in the report.
+        needs: what it is made of; "function" is what only Python can give it.
+        kinds: of the reward models that it takes, the one that suits it best first.
+        steers_labels: whether it steers a labeler, too: what it adds to log_p is what the whole
+            prefix is worth.
+        is_costly: whether comparisons leave it out unless it is named.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    needs: ClassVar[Need] = "function"
+    kinds: ClassVar[tuple[str, ...]] = ()
+    steers_labels: bool = False
+    is_costly: ClassVar[bool] = False
+
+    @classmethod
+    def made_of(cls, materials: Materials, **settings: Any) -> Self:
+        """One of the materials that it needs.
+
+        Raises:
+            ConfigError: for a guide that is made of a function.
+        """
+        raise ConfigError(f"guide {cls.name!r} is made of a function: make it in Python.")
+
+    @classmethod
+    def setting_defaults(cls) -> dict[str, Any]:
+        """The default of each setting."""
+        parameters = inspect.signature(cls).parameters.values()
+        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with, its models and functions apart."""
+        return {name: getattr(self, name) for name in self.setting_defaults()}
+
+    def parts(self) -> Mapping[str, Any]:
+        """What a saved guide holds of it: "reward_model", "tuned", "reference" or "reward"."""
+        return {}
+
+
+class Guide(Listed, ABC):
     """Re-scores the next tokens of texts being written; the loop owns the language model.
 
     What a guide remembers of N texts is its state. The loop hands the state on: `begin` makes it,
     `rescore` reads it, `follow` moves it along with the texts that are kept.
 
     Attributes:
-        name: in the table `GUIDES`.
         n_candidates: how many of the most probable tokens of the language model are re-scored, all
             others being out of the question; None for the whole vocabulary.
         temperature: at which the guide is meant to be drawn from; 0 is greedy.
     """
 
-    name: ClassVar[str] = ""
     n_candidates: int | None = None
     temperature: float = 1.0
 
@@ -104,8 +154,15 @@ class Guide(ABC):
 class SumOfGuides(Guide):
     """Several guides at once: what each adds to log_p is added up.
 
+    It re-scores as few candidates as the guide that asks for the fewest, and is drawn from at the
+    lowest temperature of all: one greedy guide makes the sum greedy. It steers labels where all
+    of them do.
+
     Args:
-        guides: at least one; the fewest candidates that any of them asks for are used.
+        guides: at least one; the parts of a sum among them are taken one by one.
+
+    Raises:
+        ConfigError: without a guide.
     """
 
     name = "sum"
@@ -120,6 +177,7 @@ class SumOfGuides(Guide):
         counts = [guide.n_candidates for guide in flat if guide.n_candidates is not None]
         self.n_candidates = min(counts, default=None)
         self.temperature = min(guide.temperature for guide in flat)
+        self.steers_labels = all(guide.steers_labels for guide in flat)
 
     def begin(self, inputs: Sequence[Sequence[int]], rows: Tensor) -> Any:
         """One state for each guide."""
@@ -129,12 +187,12 @@ class SumOfGuides(Guide):
         """What all of them allow."""
         common = None
         for guide, own in zip(self.guides, state, strict=True):
-            some = guide.allowed(prefixes, own)
-            if some is None or common is None:
-                common = some if common is None else common
+            allowed = guide.allowed(prefixes, own)
+            if allowed is None or common is None:
+                common = allowed if common is None else common
             else:
-                width = min(common.shape[1], some.shape[1])
-                common = common[:, :width] & some[:, :width]
+                width = min(common.shape[1], allowed.shape[1])
+                common = common[:, :width] & allowed[:, :width]
         return common
 
     def rescore(
@@ -162,15 +220,13 @@ ScoreTexts = Callable[
 ]
 
 
-class Chooser(ABC):
+class Chooser(Listed, ABC):
     """Chooses among whole samples of the unguided model.
 
     Attributes:
-        name: in the table `GUIDES`.
         n_samples: drawn for each text that is wanted.
     """
 
-    name: ClassVar[str] = ""
     n_samples: int = 10
 
     @abstractmethod

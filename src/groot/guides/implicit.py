@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
 from groot.guides.guide import Guide, Prefixes
+from groot.guides.materials import Materials
 from groot.models.step import StepModel
 
 
@@ -29,6 +30,8 @@ class Implicit(Guide):
     """
 
     name = "implicit"
+    title = "implicit"
+    needs = "tuned model"
 
     def __init__(
         self,
@@ -49,15 +52,21 @@ class Implicit(Guide):
         self.n_candidates = n_candidates
         self.temperature = temperature
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What it was made with, the models apart."""
-        return {
-            "weight": self.weight,
-            "beta": self.beta,
-            "n_candidates": self.n_candidates,
-            "temperature": self.temperature,
-        }
+    @classmethod
+    def made_of(cls, materials: Materials, **settings: Any) -> Self:
+        """One of a tuned model and its reference.
+
+        Raises:
+            ConfigError: without a tuned model.
+        """
+        if materials.tuned is None:
+            raise ConfigError(f"guide {cls.name!r} needs a tuned model.")
+        return cls(materials.tuned, materials.reference, **settings)
+
+    def parts(self) -> Mapping[str, Any]:
+        """The tuned model, and the reference where there is one."""
+        own = {"tuned": self.tuned, "reference": self.reference}
+        return {name: model for name, model in own.items() if model is not None}
 
     @torch.no_grad()
     def begin(self, inputs: Sequence[Sequence[int]], rows: Tensor) -> Any:
@@ -79,8 +88,8 @@ class Implicit(Guide):
     @torch.no_grad()
     def follow(self, state: Any, index: Tensor, tokens: Tensor) -> Any:
         """The models' memory, moved along."""
-        for one in state:
-            one.advance(index, tokens)
+        for following in state:
+            following.advance(index, tokens)
         return state
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 from groot.errors import ConfigError
 from groot.guides.guide import Chooser, Written
+from groot.guides.materials import Materials
 from groot.outputs.choose import expected_rewards
 from groot.rewards.compose import Reward
 from groot.types import Candidate, Example
@@ -24,6 +25,8 @@ class Mbr(Chooser):
     """
 
     name = "mbr"
+    title = "MBR"
+    needs = "reward"
 
     def __init__(
         self, reward: Reward, text_of: Callable[[Sequence[int]], str], *, n_samples: int = 10
@@ -34,16 +37,26 @@ class Mbr(Chooser):
         self.text_of = text_of
         self.n_samples = n_samples
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What it was made with, the reward apart."""
-        return {"n_samples": self.n_samples}
+    @classmethod
+    def made_of(cls, materials: Materials, **settings: Any) -> Self:
+        """One of a reward.
+
+        Raises:
+            ConfigError: without a reward.
+        """
+        if materials.reward is None:
+            raise ConfigError(f"guide {cls.name!r} needs a reward.")
+        return cls(materials.reward, materials.prompts.text, **settings)
+
+    def parts(self) -> Mapping[str, Any]:
+        """Its reward."""
+        return {"reward": self.reward}
 
     def choose(
         self, inputs: Sequence[Sequence[int]], samples: Sequence[Sequence[Written]]
     ) -> list[Written]:
         """The sample with the highest expected reward; of equal ones the first."""
-        return [self._best(ids, some) for ids, some in zip(inputs, samples, strict=True)]
+        return [self._best(ids, written) for ids, written in zip(inputs, samples, strict=True)]
 
     def _best(self, ids: Sequence[int], samples: Sequence[Written]) -> Written:
         texts = [self.text_of(sample.tokens) for sample in samples]

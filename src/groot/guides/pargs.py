@@ -27,6 +27,7 @@ class Pargs(RewardGuide):
     """
 
     name = "pargs"
+    title = "PARGS"
     kinds = ("partial", "additive")
 
     def __init__(
@@ -40,6 +41,33 @@ class Pargs(RewardGuide):
     ) -> None:
         if weight is None:
             weight = 2.0 if temperature > 0 else 1.0
+        super().__init__(
+            model,
+            weight=weight,
+            n_candidates=n_candidates,
+            transform=transform,
+            temperature=temperature,
+        )
+
+
+class PargsGreedy(Pargs):
+    """PARGS that takes the best token each time, with the source's weight for that.
+
+    Source: Rashid et al., A Critical Look At Tokenwise Reward-Guided Text Generation, 2024.
+    """
+
+    name = "pargs_greedy"
+    title = "PARGS-greedy"
+
+    def __init__(
+        self,
+        model: StepReward,
+        *,
+        weight: float = 1.0,
+        n_candidates: int = 10,
+        transform: Transform = "none",
+        temperature: float = 0.0,
+    ) -> None:
         super().__init__(
             model,
             weight=weight,

@@ -17,6 +17,7 @@ class Rad(RewardGuide):
     """
 
     name = "rad"
+    title = "RAD"
     kinds = ("rad",)
 
     def __init__(

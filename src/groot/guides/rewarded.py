@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, get_args
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from groot.errors import ConfigError
 from groot.guides.guide import Guide, Prefixes, PrefixScores, StepReward
+from groot.guides.materials import Materials
 
 Transform = Literal["none", "log_sigmoid"]
 
@@ -32,7 +33,8 @@ class RewardGuide(Guide):
         ConfigError: for a setting out of range, or a reward model of another kind.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ()
+    needs = "reward model"
+    steers_labels = True
 
     def __init__(
         self,
@@ -58,15 +60,14 @@ class RewardGuide(Guide):
         self.transform: Transform = transform
         self.temperature = temperature
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What it was made with, the model apart."""
-        return {
-            "weight": self.weight,
-            "n_candidates": self.n_candidates,
-            "transform": self.transform,
-            "temperature": self.temperature,
-        }
+    @classmethod
+    def made_of(cls, materials: Materials, **settings: Any) -> Self:
+        """One of the reward model of its kind."""
+        return cls(materials.reward_model(cls.kinds), **settings)
+
+    def parts(self) -> Mapping[str, Any]:
+        """Its reward model."""
+        return {"reward_model": self.model}
 
     def begin(self, inputs: Sequence[Sequence[int]], rows: Tensor) -> PrefixScores:
         """The reward model's memory of N empty texts."""

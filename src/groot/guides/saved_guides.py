@@ -1,153 +1,47 @@
-"""A guide with its models and settings in one folder, and guides made by name.
+"""A guide with its models and settings in one folder.
 
 guide.json       name, settings, which of the folders beside it are its models; and, where that was
                  found out, what comes first under it
-reward_model/    of args, pargs, cd, rad, farma, deal and best_of_n
-tuned/ reference/    of implicit
+reward_model/    of a guide that is made of a reward model
+tuned/ reference/    of one that is made of a tuned model
 0/ 1/ ...        the guides of a sum
 """
 
 from __future__ import annotations
 
-import inspect
 import json
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from groot.errors import ConfigError, ModelError
-from groot.guides import GUIDES
-from groot.guides.guide import Chooser, Guide, SumOfGuides
-from groot.models.alternatives import position_limit
+from groot.guides import Chooser, Guide, SumOfGuides
+from groot.guides.making import Steered, make_guide
 from groot.models.loading import load_model, read_json, save_model
-from groot.models.prompts import Prompts
-from groot.models.text_model import TextModel
 from groot.outputs.choose import Choice
-from groot.reward_models.classifier_reward import ClassifierReward
-from groot.reward_models.folders import (
-    AnyRewardModel,
-    ReadyRewardModel,
-    in_ids_of,
-    open_reward_model,
-    original_of,
-    reads_text,
-    save_reward_model,
-)
-from groot.reward_models.prefix_model import RewardModel
-from groot.reward_models.retokenising import Retokenising
-from groot.reward_models.reward_compositions import RewardEnsemble
+from groot.reward_models.folders import open_reward_model, original_of, save_reward_model
 from groot.rewards import Reward, refuse_code
-from groot.writer.generator import Generator
-from groot.writer.labeler import Labeler
-
-logger = logging.getLogger(__name__)
 
 GUIDE_FILE = "guide.json"
 VERSION = 1
 PART = "guide"
-REWARD_MODEL, TUNED, REFERENCE = "reward_model", "tuned", "reference"
 
-# Guides that are made of a reward model; `deal` and `best_of_n` ask it for whole texts.
-OF_REWARD_MODEL = ("args", "pargs", "cd", "rad", "farma", "deal", "best_of_n")
-OF_LABELS = OF_REWARD_MODEL[:5]  # what also steers a labeler
-
-# Those of them that take a reward model of whole texts.
-OF_CLASSIFIER = ("best_of_n", "deal", "args")
-
-
-def make_guide(
-    name: str,
-    generator: Generator | Labeler,
-    *,
-    reward_model: AnyRewardModel | None = None,
-    tuned: TextModel | None = None,
-    reference: TextModel | None = None,
-    reward: Reward | None = None,
-    **settings: Any,
-) -> Guide | Chooser:
-    """The guide of a name in `GUIDES`, for a generator or a labeler.
-
-    Args:
-        generator: what it steers; a labeler takes the guides of a reward model of its own tokens.
-        reward_model: what most guides need, with the generator's tokenizer or another (slower); a
-            sequence classifier, or an ensemble.
-        tuned: what `implicit` needs; reference is the generator where it is None.
-        reward: of a text against another, what `mbr` maximises.
-        settings: of the guide; see its class.
-
-    Raises:
-        ConfigError: if something is missing, a setting does not exist, or the reward model is of
-            another kind.
-        ModelError: if a labeler's reward model has other tokens than the labeler.
-    """
-    made: Any = GUIDES[name]
-    given_here = {"model", "tuned", "reference", "reward", "max_length"}
-    known = {*inspect.signature(made).parameters} - given_here
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise ConfigError(f"guide {name!r} has no setting {', '.join(unknown)}.")
-    if isinstance(generator, Labeler) and name not in OF_LABELS:
-        raise ConfigError(
-            f"guide {name!r} does not steer labels; these do: {', '.join(OF_LABELS)}. To choose"
-            " among a labeler's candidates by expected reward: --choose mbr."
-        )
-    if name in OF_REWARD_MODEL:
-        if reward_model is None:
-            raise ConfigError(f"guide {name!r} needs a reward model: --reward-model DIR.")
-        if isinstance(reward_model, ClassifierReward) and name not in OF_CLASSIFIER:
-            raise ConfigError(
-                f"guide {name!r} steers by rewards of prefixes, and a sequence classifier is not"
-                f" causal: it judges whole texts. Use it with {', '.join(OF_CLASSIFIER)}, or train"
-                " a causal reward model: groot reward-model --model GENERATOR_DIR."
-            )
-        if isinstance(generator, Labeler):
-            return made(_read_labels(reward_model, generator), **settings)
-        judge = read_by(reward_model, generator)
-        if name == "best_of_n":
-            return made(judge.rewards, **settings)
-        if name == "deal":
-            limit = position_limit(generator.model)
-            return made(generator.model, judge.rewards, max_length=limit, **settings)
-        return made(judge, **settings)
-    assert isinstance(generator, Generator)  # labelers have left above
-    if name == "implicit":
-        if tuned is None:
-            raise ConfigError("guide 'implicit' needs a tuned model: --tuned DIR.")
-        return made(tuned, reference, **settings)
-    if name == "mbr":
-        if reward is None:
-            raise ConfigError("guide 'mbr' needs a reward: --reward NAME.")
-        return made(reward, generator.prompts.text, **settings)
-    raise ConfigError(
-        f"guide {name!r} is made of a function; make it in Python and pass it to the generator."
-    )
+# The models among the parts of a guide: how each is written into a folder, and read from one.
+MODELS: Mapping[str, tuple[Callable[[Any, Path], None], Callable[[Path], Any]]] = {
+    "reward_model": (
+        lambda model, folder: save_reward_model(original_of(model), folder),
+        open_reward_model,
+    ),
+    "tuned": (save_model, load_model),
+    "reference": (save_model, load_model),
+}
 
 
-def read_by(reward_model: AnyRewardModel, generator: Generator) -> ReadyRewardModel:
-    """The reward model in the ids of a generator: as it is, or by way of the text.
+class Rewarding(Steered, Protocol):
+    """What a guide steers, and parses the reward that a saved one maximises."""
 
-    With another tokenizer every candidate is read anew as text, at each step, from its beginning.
-    """
-    ready = in_ids_of(reward_model, generator.prompts)
-    if reads_text(ready):
-        logger.warning(
-            "the reward model has other tokens than the generator: it reads every candidate anew"
-            " as text, which is much slower than a reward model trained on a copy of the generator"
-        )
-    return ready
-
-
-def _read_labels(reward_model: AnyRewardModel, labeler: Labeler) -> ReadyRewardModel:
-    """The reward model, which has to read a labeler's own tokens: labels are no text."""
-    model = labeler.model
-    ready = in_ids_of(reward_model, Prompts(model.tokenizer, is_causal=model.is_causal))
-    if reads_text(ready):
-        raise ModelError(
-            "the reward model has other tokens than the labeler. Train it on a copy of the labeler:"
-            " groot reward-model CANDIDATES --model LABELER_DIR"
-        )
-    return ready
+    def reward(self, specs: Sequence[str] | None = None) -> Reward:
+        """The reward of specs."""
 
 
 def save_guide(
@@ -157,7 +51,7 @@ def save_guide(
     choose: Choice | None = None,
     reward: Sequence[str] | None = None,
 ) -> None:
-    """Write a guide with everything that it is made of, the generator apart.
+    """Write a guide with everything that it is made of, the writer apart.
 
     Args:
         choose: what comes first under it, where that was found out.
@@ -168,7 +62,7 @@ def save_guide(
             or reward other than a reward model's, rewards of one's own.
     """
     folder = Path(folder)
-    saved = _describe(guide, folder)
+    saved = _save_parts(guide, folder)
     if choose is not None:
         saved["use"] = {"choose": choose, "reward": None if reward is None else list(reward)}
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,34 +70,29 @@ def save_guide(
     (folder / GUIDE_FILE).write_text(text, encoding="utf-8")
 
 
-def _describe(guide: Guide | Chooser, folder: Path) -> dict[str, Any]:
-    """What guide.json says; the models are written on the way."""
+def _save_parts(guide: Guide | Chooser, folder: Path) -> dict[str, Any]:
+    """Write the models of a guide; returns what guide.json says of it."""
+    described: dict[str, Any] = {"name": guide.name, "settings": guide.settings}
     if isinstance(guide, SumOfGuides):
-        for number, one in enumerate(guide.guides):
-            save_guide(one, folder / str(number))
-        return {"name": guide.name, "settings": {}, "guides": len(guide.guides)}
-    held: dict[str, Any] = {"name": guide.name, "settings": getattr(guide, "settings", {})}
-    parts = vars(guide)
-    if guide.name in OF_REWARD_MODEL:
-        model = parts.get("heuristic") or parts.get("reward") or parts.get("model")
-        model = getattr(model, "__self__", model)  # of deal and best_of_n, the method `rewards`
-        if not isinstance(model, (RewardModel, Retokenising, RewardEnsemble)):
-            raise _unsaved(guide, "its reward is not that of a reward model")
-        save_reward_model(original_of(model), folder / REWARD_MODEL)
-        return {**held, "models": [REWARD_MODEL]}
-    if guide.name == "implicit":
-        models = {TUNED: parts["tuned"], REFERENCE: parts["reference"]}
-        models = {name: model for name, model in models.items() if model is not None}
-        for name, model in models.items():
-            save_model(model, folder / name)
-        return {**held, "models": list(models)}
-    if guide.name == "mbr":
-        return {**held, "reward": parts["reward"].name.split()}
-    raise _unsaved(guide, "it is made of a function")
-
-
-def _unsaved(guide: Guide | Chooser, reason: str) -> ConfigError:
-    return ConfigError(f"guide {guide.name!r} cannot be saved: {reason}. Make it in Python again.")
+        for number, summand in enumerate(guide.guides):
+            save_guide(summand, folder / str(number))
+        return {**described, "guides": len(guide.guides)}
+    if guide.needs == "function":
+        raise ConfigError(
+            f"guide {guide.name!r} cannot be saved: it is made of a function. Make it in Python"
+            " again."
+        )
+    parts = dict(guide.parts())
+    reward = parts.pop("reward", None)
+    if reward is not None:
+        described["reward"] = reward.name.split()
+    for name, model in parts.items():
+        save, _ = MODELS[name]
+        try:
+            save(model, folder / name)
+        except ModelError as error:
+            raise ConfigError(f"guide {guide.name!r} cannot be saved: {error}") from error
+    return {**described, "models": list(parts)} if parts else described
 
 
 def holds_guide(folder: str | Path) -> bool:
@@ -230,10 +119,10 @@ def saved_choice(folder: str | Path) -> tuple[Choice | None, list[str] | None]:
 
 
 def _are_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-def load_guide(folder: str | Path, generator: Generator | Labeler) -> Guide | Chooser:
+def load_guide(folder: str | Path, writer: Rewarding) -> Guide | Chooser:
     """The guide in a folder, for a generator or a labeler.
 
     Raises:
@@ -257,18 +146,13 @@ def load_guide(folder: str | Path, generator: Generator | Labeler) -> Guide | Ch
         count = saved.get("guides")
         if not isinstance(count, int) or count < 1:
             raise ModelError(f"{path}: says nothing of the guides that it is the sum of.")
-        guides = [load_guide(folder / str(number), generator) for number in range(count)]
-        if not all(isinstance(guide, Guide) for guide in guides):
+        guides = [load_guide(folder / str(number), writer) for number in range(count)]
+        rescorers = [guide for guide in guides if isinstance(guide, Guide)]
+        if len(rescorers) < count:
             raise ModelError(f"{path}: is the sum of something else than guides of next tokens.")
-        return SumOfGuides([guide for guide in guides if isinstance(guide, Guide)])
-    models = saved.get("models", [])
+        return SumOfGuides(rescorers)
+    named = saved.get("models", [])
+    models = {part: read(folder / part) for part, (_, read) in MODELS.items() if part in named}
     refuse_code(saved.get("reward", ()), "guide")
-    return make_guide(
-        name,
-        generator,
-        reward_model=open_reward_model(folder / REWARD_MODEL) if REWARD_MODEL in models else None,
-        tuned=load_model(folder / TUNED) if TUNED in models else None,
-        reference=load_model(folder / REFERENCE) if REFERENCE in models else None,
-        reward=generator.reward(saved["reward"]) if "reward" in saved else None,
-        **settings,
-    )
+    reward = writer.reward(saved["reward"]) if "reward" in saved else None
+    return make_guide(name, writer, reward=reward, **models, **settings)

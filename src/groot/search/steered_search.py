@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
-from groot.guides.guide import Guide, Prefixes, SumOfGuides
-from groot.guides.rewarded import RewardGuide
+from groot.guides.guide import Guide, Listed, Prefixes
+from groot.guides.making import refusal_of_labels
 from groot.models.step import Spelling, StepModel
 from groot.search.found import Found
 from groot.search.label_tables import LabelTables, tables_of
@@ -98,15 +98,10 @@ def check_takes_guides(tables: LabelTables) -> None:
         )
 
 
-def check_steers_labels(guide: object) -> None:
+def check_steers_labels(guide: Listed) -> None:
     """Raise ConfigError for a guide that has no reward of whole prefixes."""
-    parts = guide.guides if isinstance(guide, SumOfGuides) else (guide,)
-    for one in parts:
-        if not isinstance(one, RewardGuide):
-            raise ConfigError(
-                f"guide {getattr(one, 'name', one)!r} does not steer labels; these do: args, pargs,"
-                " cd, rad, farma."
-            )
+    if not guide.steers_labels:
+        raise ConfigError(refusal_of_labels(guide.name))
 
 
 def _search(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from groot.errors import ConfigError
-from groot.guides import Chooser, Guide
+from groot.guides import GUIDES, Chooser, Guide
+from groot.guides.making import make_guide
 from groot.guides.rewarded import Transform
-from groot.guides.saved_guides import holds_guide, load_guide, make_guide, save_guide
+from groot.guides.saved_guides import holds_guide, load_guide, save_guide
 from groot.reward_models.reward_compositions import How
 from groot.search.steered_search import check_steers_labels
 from groot.studies.open_guides import open_generator, open_reward_models
@@ -72,12 +73,13 @@ def open_guide(choice: GuideChoice, generator: Generator | Labeler) -> Guide | C
         raise ConfigError(
             f"reward models of kinds {', '.join(models)}: a guide has one. Name those of one kind."
         )
+    needs_reward = GUIDES[choice.name].needs == "reward"
     return make_guide(
         choice.name,
         generator,
         reward_model=next(iter(models.values()), None),
         tuned=None if choice.tuned is None else open_generator(choice.tuned).model,
-        reward=generator.reward(choice.reward) if choice.name == "mbr" else None,
+        reward=generator.reward(choice.reward) if needs_reward else None,
         **settings,
     )
 

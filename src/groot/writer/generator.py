@@ -48,6 +48,8 @@ class Generator:
         ModelError: if the model has too few positions for its prompts and texts.
     """
 
+    writes_labels = False
+
     def __init__(
         self,
         model: TextModel,

@@ -17,6 +17,7 @@ from groot.models.codec import Codec, LabelStyle, symbols_to_add
 from groot.models.labeler_settings import LabelerSettings, labeler_folder, read_settings
 from groot.models.loading import load_model, save_model
 from groot.models.model_folder import SETTINGS_FILE
+from groot.models.prompts import Prompts
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
 from groot.outputs.choose import choose_all
@@ -78,6 +79,8 @@ class Labeler:
         calibration: maps the model's probabilities to those that it states; None states its own.
     """
 
+    writes_labels = True
+
     def __init__(
         self,
         model: TextModel,
@@ -104,6 +107,7 @@ class Labeler:
             max_words=window_words,
             is_causal=model.is_causal,
         )
+        self.prompts = Prompts(model.tokenizer, is_causal=model.is_causal)
 
     def with_model(self, model: TextModel) -> Labeler:
         """The same labeler around another model, such as one with adapters."""
