@@ -96,7 +96,7 @@ def test_the_implicit_guide_takes_a_tuned_generator(groot, folders, tmp_path):
         (("--guide", "parg"), "Did you mean 'pargs'"),
         (("--guide", "args", "--reward-model", "{partial}"), "of kind sequence"),
         (("--reward-model", "{partial}"), "belong to --guide"),
-        (("--guide", "grammar"), "made of a function"),
+        (("--guide", "grammar"), "needs a function: make the guide in Python"),
         (("--ensemble", "mean"), "belong to --guide"),
         (("--guide", "pargs", "--reward-model", "{partial}", "--ensemble", "mean"), "two or more"),
         (("--guide", "implicit"), "--tuned DIR"),
