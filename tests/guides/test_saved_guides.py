@@ -142,5 +142,5 @@ def test_a_classifier_is_no_guide_where_causality_is_needed(
     name, tiny_generator, make_encoder_folder, tmp_path
 ):
     judge = load_classifier(make_encoder_folder("bert", tmp_path, num_labels=1))
-    with pytest.raises(ConfigError, match="of kind sequence, which .*args.* take"):
+    with pytest.raises(ConfigError, match=r"of kind sequence, which .*args.* take"):
         make_guide(name, tiny_generator("causal"), reward_model=judge)
