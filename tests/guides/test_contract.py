@@ -9,7 +9,7 @@ import torch
 
 from groot.guides import GUIDES, Chooser, Guide, Prefixes
 from groot.guides.grammar import one_of
-from groot.reward_models.prefix_model import KINDS
+from groot.reward_models.kinds import REWARD_KINDS
 from groot.rewards import parse_rewards
 from groot.search.beams import beam_search
 from groot.search.sampling import sample
@@ -76,7 +76,7 @@ def test_settings_are_what_it_was_made_with(name, toy):
 @pytest.mark.parametrize("name", list(GUIDES))
 def test_a_guide_of_a_reward_model_names_its_kinds_and_no_other_does(name):
     assert bool(GUIDES[name].kinds) == (GUIDES[name].needs == "reward model")
-    assert set(GUIDES[name].kinds) <= set(KINDS)
+    assert set(GUIDES[name].kinds) <= set(REWARD_KINDS)
 
 
 @pytest.fixture

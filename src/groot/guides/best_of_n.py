@@ -10,7 +10,7 @@ import torch
 from groot.errors import ConfigError, RewardError
 from groot.guides.guide import Chooser, ScoreTexts, Written
 from groot.guides.materials import Materials
-from groot.reward_models.prefix_model import KINDS
+from groot.reward_models.kinds import REWARD_KINDS
 
 
 class BestOfN(Chooser):
@@ -28,7 +28,7 @@ class BestOfN(Chooser):
     name = "best_of_n"
     title = "best-of-n"
     needs = "reward model"
-    kinds = KINDS
+    kinds = REWARD_KINDS
 
     def __init__(self, reward: ScoreTexts, *, n_samples: int = 10, batch_size: int = 64) -> None:
         if n_samples < 1 or batch_size < 1:

@@ -13,7 +13,7 @@ from groot.guides.guide import Guide, Prefixes, ScoreTexts
 from groot.guides.materials import Materials
 from groot.models.alternatives import position_limit
 from groot.models.step import StepModel
-from groot.reward_models.prefix_model import KINDS
+from groot.reward_models.kinds import REWARD_KINDS
 
 
 class _Writer(StepModel, Protocol):
@@ -42,7 +42,7 @@ class Deal(Guide):
     name = "deal"
     title = "DeAL"
     needs = "reward model"
-    kinds = KINDS
+    kinds = REWARD_KINDS
     is_costly = True
 
     def __init__(
