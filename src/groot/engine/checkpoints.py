@@ -257,8 +257,8 @@ def _free_name(folder: Path, step: int) -> Path:
 
 
 def _outdated(folder: Path, newest: Path, keep: int) -> list[Path]:
-    """What may go once `newest` is there: later steps, then all but the last `keep` steps."""
+    """What may go once `newest` is there: later steps, then all but the last `keep`."""
     others = [path for path in _checkpoints(folder) if path != newest]
     earlier = [path for path in others if _step_of(path) < _step_of(newest)]
-    kept = set(earlier[len(earlier) - keep + 1 :]) if keep > 1 else set()
+    kept = earlier[-(keep - 1) :] if keep > 1 else []
     return [path for path in others if path not in kept]

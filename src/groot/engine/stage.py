@@ -61,7 +61,8 @@ class StageResult:
 
     Args:
         best: dev measurement of the weights that were kept.
-        best_step: when it was taken; 0 is before the first step.
+        best_step: when it was taken; 0 is before the first step, -1 where no measurement was a
+            number, and the last weights stay.
         steps: steps that were taken.
         seconds: over all the starts of the run.
     """
@@ -110,7 +111,7 @@ class _Progress:
 
     def take(self, value: float, step: int) -> bool:
         """Note a dev measurement; True where it is the best so far."""
-        if self.best is not None and not value > self.best:
+        if math.isnan(value) or (self.best is not None and value <= self.best):
             self.waited += 1
             return False
         self.best, self.best_step, self.waited = value, step, 0

@@ -76,11 +76,12 @@ class TrainingState:
             remove_leftovers(folder)
 
     def needed_bytes(self) -> int:
-        """An estimate of what the checkpoints will take at most, known before the first step."""
+        """What the checkpoints will take at most, their best weights too; known at the start."""
         weights = size_in_bytes({"model": self._model_tensors()})
         trained = sum(p.nbytes for p in self.model.parameters() if p.requires_grad)
         averaged = 0 if self.average is None else size_in_bytes({"a": self.average.tensors()})
-        return (weights + _MOMENTS * trained + averaged) * (self.keep + 1)
+        best = trained
+        return (weights + _MOMENTS * trained + averaged + best) * (self.keep + 1)
 
     def check_space(self) -> None:
         """Raise a TrainingError where the checkpoints will not fit; ask before the first step."""
