@@ -1,4 +1,4 @@
-"""Label chains against every path of short texts, written out."""
+"""Label chains, alone and joint with a class, against every output of short texts, written out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groot.errors import ShapeError
-from groot.search.chain import PADDING, Chains, may_follow, path_log_p
+from groot.search.chain import PADDING, Chains, path_log_p
 from groot.search.chain_marginals import SpanMarginals, best_spans, forward, span_marginals
 from groot.search.chain_paths import best_paths, sample_paths
-from groot.targets.schemes import WordSpan, illegal_tags, spans_of_tags
+from groot.search.joint_chain import (
+    NO_CLASS,
+    JointChains,
+    best_outputs,
+    joint_span_marginals,
+    sample_outputs,
+)
+from groot.targets.schemes import WordSpan, illegal_tags, may_follow, spans_of_tags
 
 TAGS = ("O", "B-x", "I-x", "B-y", "I-y")
+Output = tuple[int, tuple[int, ...]]  # a class, the labels
 
 
 @st.composite
@@ -132,7 +140,7 @@ def test_an_illegal_path_has_no_probability() -> None:
 @given(chains(), st.sampled_from([0.0, 0.05, 0.3]))
 def test_marginals_are_sums_over_all_paths(some: Chains, at_least: float) -> None:
     passed = forward(some)
-    spans = span_marginals(some, TAGS, at_least=at_least, passed=passed)
+    spans = span_marginals(some, TAGS, at_least=at_least)
     np.testing.assert_allclose(passed.mass, 1.0, rtol=1e-9)
     for text, length in enumerate(some.lengths):
         labels = np.zeros((length, len(TAGS)))
@@ -201,3 +209,103 @@ def test_shapes_and_k_are_checked() -> None:
         Chains(scores, follows, np.array([0, 2]))
     with pytest.raises(ShapeError, match="at least 1"):
         best_paths(Chains(scores, follows, np.array([1, 2])), 0)
+
+
+@st.composite
+def joint_chains(draw: st.DrawFn) -> JointChains:
+    some = draw(chains(max_words=3))
+    n_classes = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    raw = rng.normal(0, draw(st.sampled_from([0.0, 1.0, 6.0])), (len(some.lengths), n_classes))
+    log_p = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
+    return JointChains(some, log_p, rng.normal(0, 2.0, (n_classes, len(TAGS))))
+
+
+def all_outputs(joint: JointChains, text: int) -> dict[Output, float]:
+    outputs: dict[Output, float] = {}
+    for class_, prior in enumerate(joint.class_log_p[text]):
+        scores = joint.chains.scores + joint.in_class[class_]
+        given_class = Chains(scores, joint.chains.follows, joint.chains.lengths)
+        for path, log_p in all_paths(given_class, text).items():
+            outputs[class_, path] = float(prior) + log_p
+    return outputs
+
+
+@settings(deadline=None, max_examples=40)
+@given(joint_chains(), st.integers(1, 9))
+def test_best_outputs_are_the_best_of_all(joint: JointChains, k: int) -> None:
+    found = best_outputs(joint, k)
+    for text, length in enumerate(joint.chains.lengths):
+        log_p = all_outputs(joint, text)
+        values = sorted(log_p.values(), reverse=True)[:k]
+        n = len(values)
+        np.testing.assert_allclose(found.log_p[text, :n], values, atol=1e-9)
+        assert (found.classes[text, n:] == NO_CLASS).all()
+        paths = map(tuple, found.labels[text, :n, :length].tolist())
+        outputs = list(zip(found.classes[text, :n].tolist(), paths, strict=True))
+        assert len(set(outputs)) == n
+        np.testing.assert_allclose([log_p[output] for output in outputs], values, atol=1e-9)
+        assert (found.labels[text, :, length:] == PADDING).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(joint_chains(), st.sampled_from([0.0, 0.1]))
+def test_joint_span_marginals_are_sums_over_all_outputs(
+    joint: JointChains, at_least: float
+) -> None:
+    spans = joint_span_marginals(joint, TAGS, at_least=at_least)
+    for text in range(len(joint.chains.lengths)):
+        said: dict[WordSpan, float] = {}
+        for (_, path), log_p in all_outputs(joint, text).items():
+            for span in spans_of_tags([TAGS[label] for label in path], "IOB2"):
+                said[span] = said.get(span, 0.0) + math.exp(log_p)
+        found = dict(spans.of_text(text))
+        for span, p in said.items():
+            if abs(p - at_least) > 1e-9:
+                assert (span in found) == (p >= at_least)
+        for span, p in found.items():
+            assert p == pytest.approx(said[span], abs=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(joint_chains(), st.integers(1, 4), st.integers(0, 2**32))
+def test_a_text_gets_the_same_joint_bits_alone_and_in_a_batch(
+    joint: JointChains, k: int, seed: int
+) -> None:
+    together, spans = best_outputs(joint, k), joint_span_marginals(joint, TAGS)
+    longest = joint.chains.scores.shape[1]
+    uniforms = np.random.default_rng(seed).random((len(joint.chains.lengths), 3, 1 + longest))
+    drawn = sample_outputs(joint, uniforms)
+    for text, length in enumerate(joint.chains.lengths):
+        at = np.array([text])
+        one = JointChains(joint.chains.take(at), joint.class_log_p[at], joint.in_class)
+        alone = best_outputs(one, k)
+        assert np.array_equal(together.log_p[text], alone.log_p[0])
+        assert np.array_equal(together.classes[text], alone.classes[0])
+        assert np.array_equal(together.labels[text, :, :length], alone.labels[0])
+        assert spans.of_text(text) == joint_span_marginals(one, TAGS).of_text(0)
+        sample = sample_outputs(one, uniforms[at][:, :, : 1 + length])
+        assert np.array_equal(drawn.log_p[text], sample.log_p[0])
+        assert np.array_equal(drawn.labels[text, :, :length], sample.labels[0])
+
+
+def test_joint_samples_have_the_frequencies_of_their_probabilities() -> None:
+    rng = np.random.default_rng(1)
+    some = Chains(rng.normal(0, 1, (1, 1, 5)), np.zeros((6, 5)), np.array([1]))
+    joint = JointChains(some, np.log([[0.7, 0.3]]), rng.normal(0, 1, (2, 5)))
+    n = 20_000
+    drawn = sample_outputs(joint, rng.random((1, n, 2)))
+    pairs = list(zip(drawn.classes[0].tolist(), drawn.labels[0, :, 0].tolist(), strict=True))
+    for class_ in range(2):
+        scores = some.scores[0, 0] + joint.in_class[class_]
+        shares = np.exp(scores) / np.exp(scores).sum()
+        for label, share in enumerate(shares):
+            p = float(share) * [0.7, 0.3][class_]
+            rate = pairs.count((class_, label)) / n
+            assert abs(rate - p) < 5 * math.sqrt(p * (1 - p) / n)
+
+
+def test_joint_shapes_are_checked() -> None:
+    some = Chains(np.zeros((2, 3, 5)), np.zeros((6, 5)), np.array([1, 3]))
+    with pytest.raises(ShapeError, match="in_class"):
+        JointChains(some, np.zeros((2, 3)), np.zeros((2, 5)))

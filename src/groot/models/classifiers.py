@@ -17,7 +17,7 @@ from transformers.utils.logging import get_verbosity, set_verbosity, set_verbosi
 
 from groot.errors import ModelError
 from groot.models.families import FAMILIES
-from groot.models.loading import _as_model_error
+from groot.models.loading import as_model_error
 from groot.models.safety import refuse_unsafe_files
 
 REWARD_LABELS = (1, 2)  # numbers of labels whose logits can be read as one reward
@@ -81,7 +81,7 @@ def is_path(name: str | Path) -> bool:
 
 
 def _config(name: str | Path) -> Any:
-    with _as_model_error(str(name)):
+    with as_model_error(str(name)):
         return AutoConfig.from_pretrained(str(name), trust_remote_code=False)
 
 
@@ -95,9 +95,9 @@ def _open(name: str | Path, **settings: Any) -> OpenClassifier:
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"{name}: no model here (config.json is missing)")
         refuse_unsafe_files(Path(name))
-    with _as_model_error(str(name)):
+    with as_model_error(str(name)):
         tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-    with _as_model_error(str(name)), _without_load_report():
+    with as_model_error(str(name)), _without_load_report():
         loaded: Any = AutoModelForSequenceClassification.from_pretrained(
             str(name),
             trust_remote_code=False,

@@ -40,19 +40,15 @@ def load_model(name: str | Path, *, dtype: torch.dtype = torch.float32) -> TextM
     Raises:
         ModelError: if the folder is missing or unsafe, or the architecture is not supported.
     """
-    folder = Path(name)
-    if folder.exists() or str(name).startswith((".", "/", "~")):
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{name}: no model here (config.json is missing)")
-        refuse_unsafe_files(folder)
+    refuse_no_model(name)
     source = str(name)
-    with _as_model_error(source):
+    with as_model_error(source):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     family = family_of(config.model_type)
     auto = AutoModelForCausalLM if family.kind == "causal" else AutoModelForSeq2SeqLM
-    with _as_model_error(source):
+    with as_model_error(source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    with _as_model_error(source):
+    with as_model_error(source):
         loaded: Any = auto.from_pretrained(
             source,
             trust_remote_code=False,
@@ -72,7 +68,20 @@ def load_model(name: str | Path, *, dtype: torch.dtype = torch.float32) -> TextM
     return TextModel(model, tokenizer)
 
 
-class _as_model_error:
+def refuse_no_model(name: str | Path) -> None:
+    """Refuse a folder that holds no model, or an unsafe one; a name on the Hub passes.
+
+    Raises:
+        ModelError: it is refused.
+    """
+    folder = Path(name)
+    if folder.exists() or str(name).startswith((".", "/", "~")):
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{name}: no model here (config.json is missing)")
+        refuse_unsafe_files(folder)
+
+
+class as_model_error:
     """Turn the many errors of loading into one that names the model."""
 
     def __init__(self, source: str) -> None:

@@ -11,13 +11,11 @@ not depend on the other texts of the batch: alone or together, they are the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from groot.errors import ShapeError
-from groot.targets.schemes import illegal_tags
 
 PADDING = -1  # the label behind a text's last word, in arrays of paths
 
@@ -79,24 +77,6 @@ class Chains:
         total -= total.max(axis=-1, keepdims=True)
         total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
         return total
-
-
-def may_follow(tags: Sequence[str], scheme: str = "IOB2") -> np.ndarray:
-    """[L + 1, L] bool: whether tag b may come behind tag a; row L is the start of a text.
-
-    Args:
-        tags: the L tags.
-        scheme: in which each pair of neighbours tells whether the second is legal (IOB2, WORD).
-
-    >>> may_follow(["O", "B-city", "I-city"]).astype(int).tolist()
-    [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 0]]
-    """
-    is_legal = np.ones((len(tags) + 1, len(tags)), dtype=bool)
-    for column, tag in enumerate(tags):
-        is_legal[len(tags), column] = not illegal_tags([tag], scheme)
-        for row, before in enumerate(tags):
-            is_legal[row, column] = 1 not in illegal_tags([before, tag], scheme)
-    return is_legal
 
 
 def path_log_p(chains: Chains, paths: np.ndarray) -> np.ndarray:

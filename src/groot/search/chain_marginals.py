@@ -90,18 +90,24 @@ def forward(chains: Chains) -> Forward:
 
 
 def span_marginals(
-    chains: Chains, tags: Sequence[str], *, at_least: float = 1e-3, passed: Forward | None = None
+    chains: Chains,
+    tags: Sequence[str],
+    *,
+    at_least: float = 1e-3,
+    weights: np.ndarray | None = None,
 ) -> SpanMarginals:
     """Every span whose probability is at_least so much, with that probability.
 
     Args:
+        chains: of B texts; or of B * C, the C chains of a text one behind the other.
         tags: the L labels as IOB2 tags: a span is a B and all I of its label that follow.
         at_least: spans below it are left out; 0 gives all spans that have any probability.
-        passed: what `forward` gave, where it is at hand.
+        weights: [B, C] probability of each of a text's chains; None where each has but one.
 
     Source: the forward algorithm; p(span) = p(B here) * product of p(I | before) * p(no further I).
     """
-    passed = passed or forward(chains)
+    passed = forward(chains)
+    shares = np.ones((len(chains.lengths), 1)) if weights is None else weights
     names, begins, insides = _span_tags(tags)
     longest = chains.scores.shape[1]
     still_open = passed.labels[:, :, begins]  # [B, T, X] a span starts here and has reached place
@@ -114,15 +120,26 @@ def span_marginals(
         n_starts = longest - width + 1
         ahead = np.where(last[:, width - 1 :, None] > 0, goes_on[:, width - 1 :], 0.0)
         ended = still_open[:, :n_starts] * (1.0 - ahead)
-        text, start, label = np.nonzero((ended >= at_least) & (ended > 0))
-        rows.append((text, start, start + width, label, ended[text, start, label]))
+        probability = _mixed(ended, shares)
+        text, start, label = np.nonzero((probability >= at_least) & (probability > 0))
+        rows.append((text, start, start + width, label, probability[text, start, label]))
         still_open = still_open[:, :n_starts] * ahead
-        if not (still_open >= max(at_least, np.finfo(float).tiny)).any():
+        if not (_mixed(still_open, shares) >= max(at_least, np.finfo(float).tiny)).any():
             break
         goes_on = from_inside
     text, start, end, label, p = (np.concatenate(column) for column in zip(*rows, strict=True))
     order = np.lexsort((label, end, start, text))
     return SpanMarginals(text[order], start[order], end[order], label[order], p[order], names)
+
+
+def _mixed(by_chain: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """[B, ...] the sum of numbers [B * C, ...] of chains, each times its share [B, C]."""
+    n_texts, n_chains = shares.shape
+    grouped = by_chain.reshape(n_texts, n_chains, *by_chain.shape[1:])
+    mixed = np.zeros((n_texts, *by_chain.shape[1:]))
+    for chain in range(n_chains):  # one after another: the same sums for any number of texts
+        mixed += shares[:, chain, None, None] * grouped[:, chain]
+    return mixed
 
 
 def _span_tags(tags: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
+
 from groot.errors import DataError
 from groot.registry import Registry
 
@@ -166,6 +168,24 @@ def illegal_tags(tags: Sequence[str], scheme: str) -> list[int]:
         for i, (tag, should) in enumerate(zip(tags, legal, strict=True))
         if tag != should or (tag != "O" and tag[0] not in letters)
     ]
+
+
+def may_follow(tags: Sequence[str], scheme: str = "IOB2") -> np.ndarray:
+    """[L + 1, L] bool: whether tag b may come behind tag a; row L is the start of a text.
+
+    Args:
+        tags: the L tags.
+        scheme: in which each pair of neighbours tells whether the second is legal (IOB2, WORD).
+
+    >>> may_follow(["O", "B-city", "I-city"]).astype(int).tolist()
+    [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 0]]
+    """
+    is_legal = np.ones((len(tags) + 1, len(tags)), dtype=bool)
+    for column, tag in enumerate(tags):
+        is_legal[len(tags), column] = not illegal_tags([tag], scheme)
+        for row, before in enumerate(tags):
+            is_legal[row, column] = 1 not in illegal_tags([before, tag], scheme)
+    return is_legal
 
 
 def detect_scheme(tag_sequences: Iterable[Sequence[str]], *, prefer: str = "IOB2") -> str:
