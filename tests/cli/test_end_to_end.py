@@ -8,7 +8,8 @@ import pytest
 from groot.evaluation.records import read_records
 from groot.search.label_search import first_width
 from groot.search.proofs import proofs
-from groot.studies.evaluate_folder import evaluate_folder
+from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
+from groot.studies.labelled_data import LabelledData
 from groot.writer.labeler import load
 
 SMALL = {
@@ -221,9 +222,8 @@ def test_the_report_again(groot, folder):
 
 
 def test_evaluate_folder_by_another_reward_and_choice(folder):
-    found = evaluate_folder(
-        folder / "run", folder / "test.conll", reward_specs=["exact"], k=2, choose="mbr"
-    )
+    settings = EvaluationSettings(reward=("exact",), k=2, choose="mbr")
+    found = evaluate_folder(folder / "run", LabelledData(folder / "test.conll"), settings)
     numbers = found.measurement.summary(n_resamples=0)
     assert numbers["reward"]["by_rank"][0] == pytest.approx(numbers["exact"])
     assert numbers["metric"] is None

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import groot.studies.predicted_items as items_module
+import groot.studies.predict_settings as settings_module
 import groot.work.predict_file as predict_file_module
 from groot.evaluation.calibration_map import Calibration, Map, read_calibration
 from groot.models.model_folder import SETTINGS_FILE
+from groot.outputs.marginals import Marginal, Marginals
 from groot.types import Candidate, Span
 from groot.writer.labeler import Labeler, Prediction
 
@@ -24,6 +25,7 @@ class Told(Labeler):
     """
 
     def __init__(self, calibration: Calibration | None = None) -> None:
+        self.model = SimpleNamespace(to=lambda dtype: None)
         self.form = SimpleNamespace(task="spans", labels=LABELS)
         self.calibration = calibration
         self.reward_specs = ("f1",)
@@ -36,12 +38,14 @@ class Told(Labeler):
                 label = word.rstrip("0123456789")
                 if label in LABELS:
                     values[Span(start, start + len(word), label)] = float(f"0.{word[len(label) :]}")
+            own = Marginals(0.9, {span: Marginal(p, p, p) for span, p in values.items()})
             if self.calibration is not None and calibrated is not False:
                 ones = [True] * len(values)
                 mapped = self.calibration(list(values.values()), ones).tolist()
                 values = dict(zip(values, mapped, strict=True))
-            first = () if choose == "mbr" else tuple(span for span in values if values[span] >= 0.5)
-            found.append(Prediction([Candidate("", first, -0.1)], 0.9, values))
+            said = tuple(span for span in values if own.probability(span) >= 0.5)
+            first = Candidate("", () if choose == "mbr" else said, -0.1)
+            found.append(Prediction([first], 0.9, values, own))
         return found
 
 
@@ -75,7 +79,7 @@ def dev(tmp_path):
 @pytest.fixture
 def labeler(monkeypatch, tmp_path):
     found = Told()
-    monkeypatch.setattr(items_module, "load", lambda folder: found)
+    monkeypatch.setattr(settings_module, "load", lambda folder: found)
     monkeypatch.setattr(predict_file_module, "load", lambda folder: found)
     (tmp_path / SETTINGS_FILE).write_text("{}")
     return found
@@ -154,6 +158,10 @@ def test_predict_drops_what_is_below(groot, labeler, dev, tmp_path):
     [
         (("--choose", "mbr"), "Give --choose top"),
         (("--candidates", "8"), "Give --candidates 16"),
+        (("--top-k", "20"), "candidates is 20, there it was 16"),
+        (("--top-k", "2"), "Give --top-k 1"),
+        (("--no-exact",), "Give --exact"),
+        (("--dtype", "bfloat16"), "Give --dtype float32"),
     ],
 )
 def test_thresholds_of_other_predictions_are_refused(groot, labeler, dev, tmp_path, more, advice):
@@ -168,23 +176,37 @@ def test_thresholds_of_other_predictions_are_refused(groot, labeler, dev, tmp_pa
     assert not out.exists()
 
 
-def test_thresholds_of_raw_probabilities_are_not_used_on_calibrated_ones(
-    groot, labeler, dev, tmp_path
-):
+def test_thresholds_of_another_model_are_refused(groot, labeler, dev, tmp_path):
     thresholds = tmp_path / "thresholds.json"
     words = ("threshold", tmp_path, "--data", dev, "--target", "precision=0.9", "-o", thresholds)
     groot(*words)
-    labeler.calibration = Calibration(Map("temperature", temperature=2.0))
     source = write(tmp_path / "in.jsonl", {"text": "good97"})
     predict = ("predict", tmp_path, "-i", source, "-o", "-", "--thresholds", thresholds)
+    assert groot(*predict).code == 0
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
     told = groot(*predict)
     assert told.code == 2
-    assert "Give --raw" in told.err
-    assert groot(*predict, "--raw").code == 0
+    assert "the model is another one" in told.err
     groot(*words)
     assert groot(*predict).code == 0
-    labeler.calibration = Calibration(Map("temperature", temperature=3.0))
-    assert "calibrated again since" in groot(*predict).err
+
+
+def test_thresholds_are_of_the_models_own_probabilities(groot, labeler, dev, tmp_path):
+    """A calibration changes what is told, and neither the thresholds nor what they keep."""
+    thresholds = tmp_path / "thresholds.json"
+    words = ("threshold", tmp_path, "--data", dev, "--target", "precision=0.9", "-o", thresholds)
+    groot(*words)
+    before = thresholds.read_text()
+    source = write(tmp_path / "in.jsonl", {"text": "good97 good90 bad80"})
+    predict = ("predict", tmp_path, "-i", source, "-o", "-", "--thresholds", thresholds)
+    for temperature in (3.0, 0.2):
+        labeler.calibration = Calibration(Map("temperature", temperature=temperature))
+        groot(*words)
+        assert thresholds.read_text() == before
+        for how in ("--calibrated", "--raw"):
+            (line,) = groot(*predict, how).out.splitlines()
+            spans = json.loads(line)["candidates"][0]["spans"]
+            assert [span["start"] for span in spans] == [0, 7]
 
 
 def test_nothing_reachable_is_an_answer_but_no_filter(groot, labeler, tmp_path):

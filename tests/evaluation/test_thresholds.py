@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -23,18 +24,17 @@ def test_targets_that_are_none(text):
         parse_target(text)
 
 
-def of_labels(**settings):
+def of_labels():
     p, right = [0.9] * 70, [True] * 60 + [False] * 10
     labels = ["a"] * 60 + ["b"] * 10
     target = Target("precision", 0.9)
-    return choose_thresholds(
-        p, right, labels, range(70), {"a": 60, "c": 5}, target, per_label=True, **settings
-    )
+    return choose_thresholds(p, right, labels, range(70), {"a": 60, "c": 5}, target, per_label=True)
 
 
 def test_saved_and_read(tmp_path):
     path = tmp_path / "sub" / "thresholds.json"
-    found = of_labels(settings={"choose": "mbr", "candidates": 16, "calibration": None})
+    settings = {"choose": "mbr", "candidates": 16, "reward": ["f1"], "top_k": None}
+    found = dataclasses.replace(of_labels(), settings=settings, n_texts=70, data="dev.conll")
     found.save(path)
     again = read_thresholds(path)
     assert again.as_json() == json.loads(json.dumps(found.as_json()))
@@ -42,10 +42,17 @@ def test_saved_and_read(tmp_path):
         assert again.keeps(label, 0.9) == found.keeps(label, 0.9)
 
 
+def test_a_confidence_that_is_none():
+    assert parse_target("precision=0.9", confidence=0.8).confidence == 0.8
+    with pytest.raises(ConfigError, match="confidence is 1"):
+        parse_target("precision=0.9", confidence=1)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"version": 9},
+        {"version": 1},
         {"unreachable": "x"},
         {"labels": 3},
         {"all": {}},

@@ -16,7 +16,8 @@ from groot.recipes.groot_trainer import GrootTrainer
 from groot.recipes.run import plan_run, train_run
 from groot.recipes.start import checked
 from groot.report import write_report
-from groot.studies.evaluate_folder import evaluate_folder
+from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
+from groot.studies.labelled_data import LabelledData
 from groot.types import Example
 from groot.work.predict_file import PredictedFile, predict_file
 from groot.writer.generator import Generator
@@ -132,7 +133,7 @@ def test_the_model_predicts_and_is_measured(run, tmp_path):
 
 
 def test_evaluate_on_other_data(run, data):
-    found = evaluate_folder(run[0], data / "dev.jsonl", k=2)
+    found = evaluate_folder(run[0], LabelledData(data / "dev.jsonl"), EvaluationSettings(k=2))
     assert found.measurement.task == "text"
     assert all(len(some) == 2 for some in found.candidates)
 

@@ -1,7 +1,5 @@
 """Probabilities of a real labeler: with and without calibration, in windows, saved and loaded."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,9 +9,9 @@ from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.errors import ModelError
 from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, Map
-from groot.evaluation.thresholds import parse_target
 from groot.recipes.start import make_labeler
-from groot.studies.predicted_items import calibrate_folder, predicted_items, threshold_folder
+from groot.studies.predict_settings import PredictSettings
+from groot.studies.predicted_items import predicted_items
 from groot.writer.labeler import example_of
 
 EXAMPLES = read_sample("dev").examples[:20]
@@ -106,46 +104,20 @@ def test_a_calibration_goes_with_its_model_only(labeler, folder, tmp_path):
 
 
 def test_items_against_the_gold(labeler):
-    items = predicted_items(labeler, EXAMPLES, candidates=8)
+    items = predicted_items(labeler, EXAMPLES, PredictSettings(candidates=8))
     gold = [(n, span) for n, one in enumerate(EXAMPLES) for span in one.spans or ()]
     assert sum(items.n_gold.values()) == len(gold)
     assert items.n_texts == len(EXAMPLES)
     found = labeler.predict(EXAMPLES, probability_candidates=8)
     said = {(n, span) for n, one in enumerate(found) for span in one.candidates[0].spans}
+    own = [p.probability for one in found for p in one.marginals.of.values()]
+    assert items.probabilities.tolist() == pytest.approx(own, abs=1e-6)
     assert items.is_first.sum() == len(said)
     assert items.is_right.sum() == len(
         set(gold) & {(n, item) for n, one in enumerate(found) for item in one.probabilities}
     )
     assert set(items.labels) <= set(labeler.form.labels)
     assert len(items.probabilities) == len(items.texts) == len(items.labels)
-
-
-def test_a_folder_is_calibrated_and_thresholds_are_chosen(folder):
-    run, data = folder.parent, folder / "dev.jsonl"
-    lines = [
-        {
-            "id": one.id,
-            "text": one.text,
-            "spans": [{"start": s.start, "end": s.end, "label": s.label} for s in one.spans],
-        }
-        for one in EXAMPLES
-    ]
-    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = calibrate_folder(run, data, candidates=8)  # finds the model/ of a run
-    assert groot.load(run).calibration == found
-    scores, kind = found.scores["others"], found.others.kind
-    assert kind != "none"  # such a model is much too sure
-    assert scores[kind]["brier"] < scores["none"]["brier"]
-    chosen = threshold_folder(run, data, parse_target("precision=0.9"), candidates=8)
-    assert chosen.all.threshold is None
-    assert chosen.settings["calibration"] == found.fingerprint
-    f1 = threshold_folder(
-        run, data, parse_target("f1"), candidates=8, calibrated=False, per_label=True
-    )
-    assert f1.settings["calibration"] is None
-    assert f1.all.f1 >= f1.all.f1_held_out
-    assert set(f1.labels) >= set(groot.load(run).form.labels) & set(f1.labels)
-    assert f1.combined.n_kept == sum(row.n_kept for row in f1.labels.values())
 
 
 def test_classes_have_probabilities_too():

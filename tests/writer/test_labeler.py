@@ -22,7 +22,8 @@ from groot.data.sample import read_sample
 from groot.errors import ModelError
 from groot.models.loading import load_model
 from groot.recipes.start import make_labeler
-from groot.studies.evaluate_folder import evaluate_folder
+from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
+from groot.studies.labelled_data import LabelledData
 
 EXAMPLES = read_sample("train").examples[:60]
 
@@ -367,12 +368,13 @@ def test_code_that_a_folder_names_as_its_reward_is_not_run_unasked(folder, tmp_p
     with pytest.raises(ModelError, match="no code is run because a folder says so"):
         labeler("play it", choose="mbr")
     with pytest.raises(ModelError, match="name it again"):
-        evaluate_folder(folder, tmp_path / "test.jsonl")
+        evaluate_folder(folder, LabelledData(tmp_path / "test.jsonl"))
     assert not canary.exists()
     (best,) = labeler("play it", choose="mbr", reward=[spec])[0]
     assert canary.exists()
     assert len(best.spans) == max(len(c.spans) for c in labeler("play it", top_k=16)[0])
-    found = evaluate_folder(folder, tmp_path / "test.jsonl", reward_specs=[spec], choose="mbr")
+    settings = EvaluationSettings(reward=(spec,), choose="mbr")
+    found = evaluate_folder(folder, LabelledData(tmp_path / "test.jsonl"), settings)
     assert len(found.examples) == 1
 
 

@@ -47,20 +47,13 @@ def calibrate(
     from groot.cli.progress import watcher
     from groot.evaluation.calibration_map import CALIBRATION_FILE, as_report
     from groot.models.labeler_settings import labeler_folder
-    from groot.studies.predicted_items import calibrate_folder
+    from groot.studies.calibrate import calibrate_folder
+    from groot.studies.labelled_data import LabelledData
 
+    labelled = LabelledData(data, split, format, parse_reader(reader), on_bad_lines)
     with watcher() as events:
-        found = calibrate_folder(
-            folder,
-            data,
-            split=split,
-            format=format,
-            reader=parse_reader(reader),
-            candidates=candidates,
-            on_bad_lines=on_bad_lines,
-            events=events,
-        )
-    report = as_report(found)
+        calibration = calibrate_folder(folder, labelled, candidates=candidates, events=events)
+    report = as_report(calibration)
     if json:
         answer_json(report)
         return

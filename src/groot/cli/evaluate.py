@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,8 @@ from groot.config import describe
 from groot.errors import ConfigError
 
 if TYPE_CHECKING:
-    from groot.studies.evaluate_folder import Evaluation
+    from groot.studies.evaluate_folder import Evaluation, EvaluationSettings
+    from groot.studies.labelled_data import LabelledData
 
 
 def evaluate(
@@ -39,9 +41,20 @@ def evaluate(
     ] = "optimised",
     reward: Annotated[
         list[str] | None,
-        typer.Option(metavar="REWARD...", help="rewards to measure; default: the run's"),
+        typer.Option(
+            metavar="REWARD...",
+            help="rewards to measure; default: the run's, which must be the same of two runs",
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="ranks that are reported")] = 5,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "--top-k",
+            "-k",
+            min=1,
+            help="ranks that are reported; default: 5, or 1 with --thresholds",
+        ),
+    ] = None,
     choose: Annotated[
         Literal["top", "mbr"],
         typer.Option(help="rank 1 is the most probable candidate, or the best expected one"),
@@ -54,6 +67,14 @@ def evaluate(
             " which width they were; or take what one search finds",
         ),
     ] = True,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="measure data without the spans below their label's threshold; a file of groot"
+            " threshold",
+        ),
+    ] = None,
     on_bad_lines: Annotated[
         Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
     ] = "stop",
@@ -64,7 +85,8 @@ def evaluate(
 ) -> None:
     """Measure one run, or compare two: P/R/F, reward by rank, 95 % intervals, share proven.
 
-    With two folders: both, and whether the second is better than the first, by a paired test.
+    With two folders: both by one reward, and whether the second is better than the first, by a
+    paired test.
 
     \b
     Examples:
@@ -72,43 +94,61 @@ def evaluate(
     groot evaluate runs/first runs/second --data mit_restaurant
     groot evaluate runs/first runs/second          (on the predictions stored by the runs)
     """
+    from groot.studies.evaluate_folder import EvaluationSettings
+    from groot.studies.labelled_data import LabelledData
+
     if len(folders) > 2:
         raise ConfigError(f"{len(folders)} folders: give one, or two to compare.")
     if data is None and not exact:
         raise ConfigError("--no-exact needs --data: stored predictions have been searched already.")
     if data is None and reward:
         raise ConfigError("--reward needs --data: stored predictions hold the run's own rewards.")
-
-    def numbers_of(folder: Path) -> Evaluation:
-        from groot.cli.progress import watcher
-        from groot.studies.evaluate_folder import evaluate_folder, stored_evaluation
-
-        if data is None:
-            return stored_evaluation(folder, predictions=predictions, k=k)
-        with watcher() as events:
-            return evaluate_folder(
-                folder,
-                data,
-                split=split,
-                format=format,
-                reader=parse_reader(reader),
-                reward_specs=reward or None,
-                k=k,
-                choose=choose,
-                exact=exact,
-                on_bad_lines=on_bad_lines,
-                events=events,
-            )
-
-    found = [numbers_of(folder) for folder in folders]
-    summaries = [one.summary(n_resamples=bootstrap_samples) for one in found]
-    if len(found) == 1:
-        _print_one(folders[0], found[0], summaries[0], as_json=json)
+    if data is None and thresholds is not None:
+        raise ConfigError("--thresholds needs --data: stored predictions have few candidates.")
+    evaluations = _evaluations(
+        folders,
+        None
+        if data is None
+        else LabelledData(data, split, format, parse_reader(reader), on_bad_lines),
+        EvaluationSettings(
+            reward=tuple(reward) if reward else None,
+            k=k or (5 if thresholds is None else 1),
+            choose=choose,
+            exact=exact,
+            thresholds=thresholds,
+        ),
+        predictions,
+    )
+    summaries = [one.summary(n_resamples=bootstrap_samples) for one in evaluations]
+    if len(evaluations) == 1:
+        _print_one(folders[0], evaluations[0], summaries[0], as_json=json)
     else:
-        _print_two(folders, found, summaries, as_json=json)
+        _print_two(folders, evaluations, summaries, as_json=json)
 
 
-def _print_one(folder: Path, found: Evaluation, summary: dict[str, Any], *, as_json: bool) -> None:
+def _evaluations(
+    folders: list[Path],
+    data: LabelledData | None,
+    settings: EvaluationSettings,
+    predictions: str,
+) -> Sequence[Evaluation]:
+    from groot.cli.progress import watcher
+    from groot.studies.evaluate_folder import evaluate_folder, evaluate_two
+    from groot.studies.stored_evaluation import stored_evaluation, stored_evaluations
+
+    if data is None:
+        if len(folders) == 1:
+            return [stored_evaluation(folders[0], predictions=predictions, k=settings.k)]
+        return stored_evaluations((folders[0], folders[1]), predictions=predictions, k=settings.k)
+    with watcher() as events:
+        if len(folders) == 1:
+            return [evaluate_folder(folders[0], data, settings, events=events)]
+        return evaluate_two((folders[0], folders[1]), data, settings, events=events)
+
+
+def _print_one(
+    folder: Path, evaluation: Evaluation, summary: dict[str, Any], *, as_json: bool
+) -> None:
     from groot.cli.tables import measurement_tables
 
     if as_json:
@@ -116,23 +156,28 @@ def _print_one(folder: Path, found: Evaluation, summary: dict[str, Any], *, as_j
         return
     for table in measurement_tables(summary, title=str(folder)):
         answer_table(table)
-    if found.proofs is not None:
-        answer(found.proofs.line())
+    if evaluation.proofs is not None:
+        answer(evaluation.proofs.line())
 
 
 def _print_two(
-    folders: list[Path], found: list[Evaluation], summaries: list[dict[str, Any]], *, as_json: bool
+    folders: list[Path],
+    evaluations: Sequence[Evaluation],
+    summaries: list[dict[str, Any]],
+    *,
+    as_json: bool,
 ) -> None:
     from groot.cli.tables import measurement_tables, paired_table
     from groot.evaluation.measure import compare
 
-    paired = compare(found[0].measurement, found[1].measurement)
+    paired = compare(evaluations[0].measurement, evaluations[1].measurement)
     if as_json:
         answer_json({"before": summaries[0], "after": summaries[1], "paired": paired})
         return
-    for folder, one, summary in zip(folders, found, summaries, strict=True):
+    for folder, evaluation, summary in zip(folders, evaluations, summaries, strict=True):
         answer_table(measurement_tables(summary, title=str(folder))[0])
-        if one.proofs is not None:
-            answer(one.proofs.line())
+        if evaluation.proofs is not None:
+            answer(evaluation.proofs.line())
     answer_table(paired_table({"paired": paired}, title=f"{folders[1]} - {folders[0]}"))
-    answer(f"{summaries[0]['n_examples']} examples, each predicted by both")
+    reward = evaluations[0].measurement.reward
+    answer(f"{summaries[0]['n_examples']} examples, each predicted by both; reward: {reward}")

@@ -12,7 +12,7 @@ from groot.cli.reader_option import ReaderOption, parse_reader
 from groot.config import describe
 
 if TYPE_CHECKING:
-    from groot.evaluation.thresholds import Row, Thresholds
+    from groot.evaluation.thresholds import Outcome, Thresholds
 
 
 def threshold(
@@ -63,14 +63,19 @@ def threshold(
     candidates: Annotated[
         int, typer.Option(min=2, help="candidates searched per text, as for predict")
     ] = 16,
-    calibrated: Annotated[
-        bool | None,
+    top_k: Annotated[
+        int, typer.Option("--top-k", "-k", min=1, help="candidates per text, as for predict")
+    ] = 1,
+    exact: Annotated[
+        bool,
         typer.Option(
-            "--calibrated/--raw",
-            help="probabilities mapped by the model's calibration, or its own; default: mapped"
-            " where groot calibrate has made one",
+            "--exact/--no-exact", help="search until the top k are proven, or not, as for predict"
         ),
-    ] = None,
+    ] = True,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(help="arithmetic of the model, as for predict"),
+    ] = "float32",
     on_bad_lines: Annotated[
         Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
     ] = "stop",
@@ -80,7 +85,8 @@ def threshold(
 
     A threshold for precision or recall is one that a test shows to reach the target on new texts
     like these, with the confidence asked; else it says "not reachable" and the best that is.
-    Choose on data that the model was not trained on.
+    Choose on data that the model was not trained on. Thresholds are of the model's own
+    probabilities, whether or not it is calibrated, and hold for this model and these settings.
 
     \b
     Examples:
@@ -89,46 +95,42 @@ def threshold(
     groot predict runs/first --in texts.jsonl --out kept.jsonl --thresholds thresholds.json
     """
     from groot.cli.progress import watcher
-    from groot.evaluation.intervals import check_confidence
     from groot.evaluation.thresholds import parse_target
-    from groot.studies.predicted_items import threshold_folder
+    from groot.studies.labelled_data import LabelledData
+    from groot.studies.predict_settings import PredictSettings
+    from groot.studies.threshold import ThresholdSettings, threshold_folder
 
-    wanted = parse_target(target)
-    check_confidence(confidence)
-    with watcher() as events:
-        found = threshold_folder(
-            folder,
-            data,
-            wanted,
-            split=split,
-            format=format,
-            reader=parse_reader(reader),
-            per_label=per_label,
-            confidence=confidence,
-            unreachable=unreachable,
+    settings = ThresholdSettings(
+        parse_target(target, confidence=confidence),
+        per_label=per_label,
+        unreachable=unreachable,
+        predict=PredictSettings(
+            top_k=top_k,
             choose=choose,
-            reward=reward or None,
+            reward=tuple(reward) if reward else None,
             candidates=candidates,
-            calibrated=calibrated,
-            on_bad_lines=on_bad_lines,
-            events=events,
-        )
+            exact=exact,
+            dtype=dtype,
+        ),
+    )
+    labelled = LabelledData(data, split, format, parse_reader(reader), on_bad_lines)
+    with watcher() as events:
+        chosen = threshold_folder(folder, labelled, settings, events=events)
     if out is not None:
-        found.save(out)
+        chosen.save(out)
     if json:
-        answer_json(found.as_json())
+        answer_json(chosen.as_json())
         return
-    _print(found)
+    _print(chosen)
     if out is not None:
         answer(f"written to {out}")
 
 
-def _print(found: Thresholds) -> None:
+def _print(chosen: Thresholds) -> None:
     from groot.cli.tables import new_table, number, with_interval
 
-    mapped = "raw" if found.settings.get("calibration") is None else "calibrated"
     table = new_table(
-        f"{found.target} on {found.n_texts} texts, {mapped} probabilities",
+        f"{chosen.target} on {chosen.n_texts} texts, by the model's own probabilities",
         "",
         "threshold",
         "kept",
@@ -138,32 +140,36 @@ def _print(found: Thresholds) -> None:
         "shown",
     )
 
-    def add(title: str, row: Row, threshold: str) -> None:
+    def add(title: str, outcome: Outcome, threshold: str) -> None:
         table.add_row(
             harmless(title),
             threshold,
-            f"{row.n_kept} of {row.n_predicted}",
-            with_interval(row.precision, row.intervals["precision"]),
-            with_interval(row.recall, row.intervals["recall"]),
-            number(row.f1),
-            "-" if row.bound is None else f">= {row.bound:.3f}",
+            f"{outcome.n_kept} of {outcome.n_predicted}",
+            with_interval(outcome.precision, outcome.intervals["precision"]),
+            with_interval(outcome.recall, outcome.intervals["recall"]),
+            number(outcome.f1),
+            "-" if outcome.bound is None else f">= {outcome.bound:.3f}",
         )
 
-    rows = {"all labels, one threshold": found.all, **found.labels}
-    for title, row in rows.items():
-        missing = "not reachable" if row.reason else "-"
-        add(title, row, missing if row.threshold is None else number(row.threshold, digits=4))
-    if found.combined is not None:
-        add("all labels, each with its own", found.combined, "")
-    answer_table(table)
-    for title, row in rows.items():
-        if row.reason:
-            best = "" if row.best is None else f" (threshold {row.best:.4f})"
-            answer(f"{title}: {found.target} is not reachable: {row.reason}{best}")
-    if found.target != "f1=max":
-        answer(
-            f"shown: but for a chance of {1 - found.confidence:g}, what the kept spans of new texts"
-            " like these reach at least; the intervals take the threshold as given"
+    outcomes = {"all labels, one threshold": chosen.all, **chosen.labels}
+    for title, outcome in outcomes.items():
+        missing = "not reachable" if outcome.reason else "-"
+        add(
+            title,
+            outcome,
+            missing if outcome.threshold is None else number(outcome.threshold, digits=4),
         )
-    elif found.all.f1_held_out is not None:
-        answer(f"F1 of texts without part in the choice: {found.all.f1_held_out:.3f}")
+    if chosen.combined is not None:
+        add("all labels, each with its own", chosen.combined, "")
+    answer_table(table)
+    for title, outcome in outcomes.items():
+        if outcome.reason:
+            best = "" if outcome.best is None else f" (threshold {outcome.best:.4f})"
+            answer(f"{title}: {chosen.target} is not reachable: {outcome.reason}{best}")
+    if chosen.target != "f1=max":
+        answer(
+            f"shown: but for a chance of {1 - chosen.confidence:g}, what the kept spans of new"
+            " texts like these reach at least; the intervals take the threshold as given"
+        )
+    elif chosen.all.f1_held_out is not None:
+        answer(f"F1 of texts without part in the choice: {chosen.all.f1_held_out:.3f}")

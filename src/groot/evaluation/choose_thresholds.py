@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from groot.errors import DataError, ShapeError
 from groot.evaluation.intervals import binomial_interval, check_confidence, lower_bound
-from groot.evaluation.thresholds import Row, Target, Thresholds, Unreachable
+from groot.evaluation.thresholds import Outcome, Target, Thresholds, Unreachable
 
 
 def choose_thresholds(
@@ -29,24 +30,20 @@ def choose_thresholds(
     target: Target,
     *,
     per_label: bool = False,
-    confidence: float = 0.95,
     unreachable: Unreachable = "drop",
-    n_texts: int = 0,
-    settings: Mapping[str, Any] | None = None,
-    data: str = "",
 ) -> Thresholds:
     """Choose a threshold for all predicted spans, and for those of each label.
 
     Args:
-        probabilities: [N] of each predicted span.
+        probabilities: [N] of each predicted span, the model's own. Calibrated ones are only as good
+            where the calibration comes from other texts.
         is_right: [N] whether it is gold.
         labels: [N] its label.
         texts: [N] which text it is of.
         n_gold: label -> gold spans.
         target: what is asked for.
         per_label: a threshold for each label of the gold and of the predictions.
-        confidence: with which the promise of each threshold, taken alone, holds.
-        unreachable, n_texts, settings, data: kept in the result.
+        unreachable: what becomes of spans whose label has no threshold.
 
     Raises:
         DataError: if nothing is predicted, or nothing is gold.
@@ -60,7 +57,7 @@ def choose_thresholds(
             f"{len(p)} probabilities, {len(right)} of is_right, {len(name)} labels, "
             f"{len(text)} texts."
         )
-    check_confidence(confidence)
+    check_confidence(target.confidence)
     if not sum(n_gold.values()):
         raise DataError("the data has no gold to compare with.\n  Give data that is labelled.")
     if not len(p):
@@ -69,31 +66,22 @@ def choose_thresholds(
             " from.\n  Train longer, or give more data."
         )
 
-    def row_of(is_in: NDArray[np.bool_], gold: int) -> Row:
-        return choose_threshold(
-            p[is_in], right[is_in], text[is_in], gold, target, confidence=confidence
-        )
+    def outcome_of(is_in: NDArray[np.bool_], gold: int) -> Outcome:
+        return choose_threshold(p[is_in], right[is_in], text[is_in], gold, target)
 
+    n_all_gold = sum(n_gold.values())
     names = sorted({*n_gold, *labels}) if per_label else []
-    rows = {label: row_of(name == label, n_gold.get(label, 0)) for label in names}
-    found = Thresholds(
-        str(target),
-        confidence,
-        row_of(np.ones(len(p), dtype=bool), sum(n_gold.values())),
-        rows,
-        None,
-        unreachable,
-        dict(settings or {}),
-        n_texts,
-        data,
+    chosen = Thresholds(
+        target=str(target),
+        confidence=target.confidence,
+        all=outcome_of(np.ones(len(p), dtype=bool), n_all_gold),
+        labels={label: outcome_of(name == label, n_gold.get(label, 0)) for label in names},
+        unreachable=unreachable,
     )
     if not per_label:
-        return found
-    kept = np.array([found.keeps(*pair) for pair in zip(name, p, strict=True)], dtype=bool)
-    both = _measured(kept, right, sum(n_gold.values()), threshold=None)
-    return Thresholds(
-        **{**{one: getattr(found, one) for one in Thresholds.__slots__}, "combined": both}
-    )
+        return chosen
+    kept = np.array([chosen.keeps(*pair) for pair in zip(name, p, strict=True)], dtype=bool)
+    return replace(chosen, combined=_measured(kept, right, n_all_gold, threshold=None))
 
 
 def choose_threshold(
@@ -102,9 +90,7 @@ def choose_threshold(
     texts: ArrayLike,
     n_gold: int,
     target: Target,
-    *,
-    confidence: float = 0.95,
-) -> Row:
+) -> Outcome:
     """Choose one threshold for N predicted spans.
 
     precision: the spans are ordered by probability. For a few sizes n, each 4 times the one before,
@@ -126,9 +112,9 @@ def choose_threshold(
     Source: Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test, 2021: fixed sequence
     testing with several starts.
 
-    >>> row = choose_threshold([0.9] * 60 + [0.2] * 9, [True] * 60 + [False] * 9, range(69), 70,
-    ...                        Target("precision", 0.9))
-    >>> round(row.threshold, 2), row.n_kept, round(row.bound, 2)
+    >>> chosen = choose_threshold([0.9] * 60 + [0.2] * 9, [True] * 60 + [False] * 9, range(69), 70,
+    ...                           Target("precision", 0.9))
+    >>> round(chosen.threshold, 2), chosen.n_kept, round(chosen.bound, 2)
     (0.55, 60, 0.94)
     """
     p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=bool)
@@ -136,20 +122,18 @@ def choose_threshold(
     steps = _Steps.of(p[order], right[order])
     at, bound, reason = {"precision": _by_precision, "recall": _by_recall, "f1": _by_f1}[
         target.measure
-    ](steps, n_gold, target.value or 0.0, 1 - confidence)
+    ](steps, n_gold, target.value or 0.0, 1 - target.confidence)
     threshold = None if at is None else steps.thresholds[at]
     reached = threshold is not None and not reason
     kept = p >= threshold if reached and threshold is not None else np.zeros(len(p), dtype=bool)
-    row = _measured(kept, right, n_gold, threshold=threshold if reached else None)
+    measured = _measured(kept, right, n_gold, threshold=threshold if reached else None)
     held_out = _held_out_f1(p, right, np.asarray(texts), n_gold) if target.measure == "f1" else None
-    return Row(
-        **{
-            **{name: getattr(row, name) for name in Row.__slots__},
-            "bound": bound,
-            "best": None if reached else threshold,
-            "reason": reason,
-            "f1_held_out": held_out,
-        }
+    return replace(
+        measured,
+        bound=bound,
+        best=None if reached else threshold,
+        reason=reason,
+        f1_held_out=held_out,
     )
 
 
@@ -198,8 +182,8 @@ def _by_precision(steps: _Steps, n_gold: int, target: float, error: float) -> _C
     if reached >= 0:
         return reached, float(bounds[reached]), ""
     best = max(starts, key=lambda start: float(bounds[start]))
-    of = f"{steps.right[best]} of the {steps.n[best]} most probable are right"
-    reason = f"at best {bounds[best]:.3f} can be shown, where {of}"
+    share = f"{steps.right[best]} of the {steps.n[best]} most probable are right"
+    reason = f"at best {bounds[best]:.3f} can be shown, where {share}"
     return best, float(bounds[best]), reason
 
 
@@ -225,8 +209,8 @@ def _by_recall(steps: _Steps, n_gold: int, target: float, error: float) -> _Chos
     bounds = lower_bound(np.minimum(steps.right, n_gold), n_gold, error)
     last = len(bounds) - 1
     if bounds[last] < target:
-        found = f"{steps.right[last]} of {n_gold} are found"
-        reason = f"at best {bounds[last]:.3f} can be shown, where {found}"
+        share = f"{steps.right[last]} of {n_gold} are found"
+        reason = f"at best {bounds[last]:.3f} can be shown, where {share}"
         return last, float(bounds[last]), reason
     at = int(np.flatnonzero(bounds >= target)[0])  # rises with each step: the first is the last
     return at, float(bounds[at]), ""
@@ -269,14 +253,14 @@ def _held_out_f1(
 
 def _measured(
     kept: NDArray[np.bool_], right: NDArray[np.bool_], n_gold: int, *, threshold: float | None
-) -> Row:
+) -> Outcome:
     n_kept, n_right = int(kept.sum()), int((kept & right).sum())
     n_found = min(n_right, n_gold)
 
     def share(part: int, whole: int) -> float | None:
         return part / whole if whole else None
 
-    return Row(
+    return Outcome(
         threshold=threshold,
         bound=None,
         best=None,

@@ -1,4 +1,4 @@
-"""Exact intervals and bounds of a share, by the binomial distribution."""
+"""Confidence intervals, and the exact ones of a share by the binomial distribution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groot.errors import ConfigError
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % interval."""
+    """The two ends of a confidence interval, 95 % unless something else is said."""
 
     low: float
     high: float

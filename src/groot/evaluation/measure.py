@@ -58,6 +58,7 @@ class Measurement:
         k: how many ranks are looked at.
         metric: the reward's form over the whole set, or None where it has none.
         scheme: tag scheme of the data, printed beside the scores; None where there is none.
+        reward: name of the reward that the candidates were given; "" where it is not known.
         labels: every label of the gold or of a rank 1 prediction, sorted.
         counts: [N, labels, 3] of the rank 1 candidate; 0 where an example has no gold.
         exact: [N] 1.0 or 0.0; nan where an example has no gold.
@@ -84,6 +85,7 @@ class Measurement:
     tallies: Mapping[str, int]
     items: NDArray[np.float64]
     seed: int = 0
+    reward: str = ""
 
     @property
     def total_counts(self) -> NDArray[np.int64]:
@@ -172,6 +174,7 @@ class Measurement:
                 "kendall_tau": ends("kendall_tau"),
                 "calibration_error": ends("calibration_error"),
             },
+            "reward_name": self.reward or None,
             "span_calibration_error": calibration.calibration_error(
                 self.items[:, 0], self.items[:, 1]
             ),
@@ -191,6 +194,7 @@ def measure(
     *,
     k: int,
     metric: CorpusMetric | None = None,
+    reward: str = "",
     task: Task | None = None,
     scheme: str | None = None,
     seed: int = 0,
@@ -202,6 +206,8 @@ def measure(
         candidates: of each example, in rank order: the first is the prediction.
         k: ranks to look at. An example with fewer candidates counts where it has some.
         metric: the reward's form over the whole set, as `reward.metric` gives it.
+        reward: its name, as `reward.name` gives it; two measurements of different rewards are not
+            compared.
         task: found from the candidates, or else from the gold, where it is not given.
         scheme: tag scheme to print beside the scores.
         seed: of the resampling.
@@ -254,6 +260,7 @@ def measure(
         tallies=_tallies(golds, candidates, k),
         items=_items(golds, candidates),
         seed=seed,
+        reward=reward,
     )
 
 
@@ -271,8 +278,14 @@ def compare(
     anew from the summed counts of every resample.
 
     Raises:
-        DataError: if the two do not hold the same examples.
+        DataError: if the two do not hold the same examples, or were measured with different
+            rewards.
     """
+    if before.reward and after.reward and before.reward != after.reward:
+        raise DataError(
+            f"the first was measured with reward {before.reward}, the second with {after.reward}:"
+            " numbers of different rewards cannot be compared. Measure both with one reward."
+        )
     order = _same_order(before.ids, after.ids)
     k = min(before.k, after.k)
 

@@ -17,18 +17,12 @@ from scipy import stats
 
 from groot.errors import ShapeError
 from groot.evaluation.corpus_metrics import CorpusMetric, ratios
+from groot.evaluation.intervals import Interval
 
 Sums = NDArray[Any]
 
 # Resamples worked on at once: bounds memory at about BATCH * examples * 24 bytes.
 BATCH = 500
-
-
-class Interval(NamedTuple):
-    """The two ends of a confidence interval."""
-
-    low: float
-    high: float
 
 
 class PairedDifference(NamedTuple):

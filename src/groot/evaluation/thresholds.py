@@ -4,7 +4,10 @@ precision=0.95  the lowest threshold at which precision is at least 0.95, with t
 recall=0.8      the highest threshold at which recall is at least 0.8, with the confidence asked
 f1=max          the threshold with the highest F1 on the data; no promise
 
-How they are chosen is in `choose_thresholds`.
+Probabilities here are always the model's own, never calibrated ones: a calibration that was fitted
+on the same texts pools spans by what is right, and would choose what is then tested.
+
+How thresholds are chosen is in `choose_thresholds`.
 """
 
 from __future__ import annotations
@@ -17,48 +20,53 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from groot.errors import ConfigError
-from groot.evaluation.intervals import Interval
+from groot.evaluation.intervals import Interval, check_confidence
 
 Measure = Literal["precision", "recall", "f1"]
 Unreachable = Literal["drop", "keep"]
-VERSION = 1
+VERSION = 2  # 1 held thresholds of calibrated probabilities, and named no model
 
 
 class Target(NamedTuple):
-    """What is asked for: at least this much precision or recall, or (None) the highest F1."""
+    """What is asked for: at least this much precision or recall, or (None) the highest F1.
+
+    `confidence` is that with which the promise of each threshold, taken alone, holds.
+    """
 
     measure: Measure
     value: float | None
+    confidence: float = 0.95
 
     def __str__(self) -> str:
         return f"{self.measure}={'max' if self.value is None else format(self.value, 'g')}"
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str, *, confidence: float = 0.95) -> Target:
     """The target that a user types.
 
-    >>> parse_target("precision=0.95")
-    Target(measure='precision', value=0.95)
+    >>> parse_target("precision=0.9")
+    Target(measure='precision', value=0.9, confidence=0.95)
 
     Raises:
-        ConfigError: if it is none.
+        ConfigError: if it is none, or the confidence is no share between 0 and 1.
     """
+    check_confidence(confidence)
     name, _, value = text.replace(" ", "").partition("=")
     if name == "f1" and value in ("", "max"):
-        return Target("f1", None)
+        return Target("f1", None, confidence)
     try:
         number = float(value)
     except ValueError:
         number = math.nan
     if name in ("precision", "recall"):
         if 0 < number < 1:
-            return Target(cast(Measure, name), number)
+            return Target(cast(Measure, name), number, confidence)
         raise ConfigError(f"target {text!r}: {name} must lie between 0 and 1, as in {name}=0.9.")
     raise ConfigError(f"target {text!r} is none. Targets: precision=0.95, recall=0.8, f1=max.")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Outcome:
     """What a threshold does on the data that it was chosen on.
 
     Args:
@@ -106,16 +114,17 @@ class Thresholds:
         labels: a threshold for each label; empty where one serves all.
         combined: what the thresholds of the labels do together; None where one serves all.
         unreachable: what becomes of spans whose label has no threshold.
-        settings: of the predictions: choose, candidates, calibration. They must be the same again.
+        settings: all that changes the probabilities of predictions, the model too, by name; they
+            must be the same wherever the thresholds are used.
         n_texts: that they were chosen on.
         data: where those are from.
     """
 
     target: str
     confidence: float
-    all: Row
-    labels: Mapping[str, Row] = field(default_factory=dict)
-    combined: Row | None = None
+    all: Outcome
+    labels: Mapping[str, Outcome] = field(default_factory=dict)
+    combined: Outcome | None = None
     unreachable: Unreachable = "drop"
     settings: Mapping[str, Any] = field(default_factory=dict)
     n_texts: int = 0
@@ -123,21 +132,21 @@ class Thresholds:
 
     def has_threshold(self, label: str) -> bool:
         """Whether the target is reachable for a label."""
-        row = self.labels.get(label) if self.labels else self.all
-        return row is not None and row.threshold is not None
+        outcome = self.labels.get(label) if self.labels else self.all
+        return outcome is not None and outcome.threshold is not None
 
     def keeps(self, label: str, probability: float | None) -> bool:
-        """Whether a span of the label and of this probability is kept."""
-        row = self.labels.get(label) if self.labels else self.all
-        if row is None or row.threshold is None:
+        """Whether a span of the label is kept, by the model's own probability of it."""
+        outcome = self.labels.get(label) if self.labels else self.all
+        if outcome is None or outcome.threshold is None:
             return self.unreachable == "keep"
-        return probability is not None and probability >= row.threshold
+        return probability is not None and probability >= outcome.threshold
 
     @property
     def is_reachable(self) -> bool:
         """Whether there is any threshold at all."""
-        rows = list(self.labels.values()) or [self.all]
-        return any(row.threshold is not None for row in rows)
+        outcomes = list(self.labels.values()) or [self.all]
+        return any(outcome.threshold is not None for outcome in outcomes)
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -157,25 +166,31 @@ def read_thresholds(path: Path) -> Thresholds:
         ConfigError: if it is no such file.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found.pop("version") != VERSION:
-            raise ValueError(f"this groot reads version {VERSION}")
-        rows = {name: _row(row) for name, row in found.pop("labels").items()}
-        of_all, combined = _row(found.pop("all")), found.pop("combined")
-        both = None if combined is None else _row(combined)
-        read = Thresholds(all=of_all, labels=rows, combined=both, **found)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        version = stored.pop("version")
+        if version != VERSION:
+            raise ValueError(f"version {version!r}; this groot reads version {VERSION}")
+        labels = {name: _outcome(value) for name, value in stored.pop("labels").items()}
+        combined = stored.pop("combined")
+        read = Thresholds(
+            all=_outcome(stored.pop("all")),
+            labels=labels,
+            combined=None if combined is None else _outcome(combined),
+            **stored,
+        )
         if read.unreachable not in get_args(Unreachable):
             raise ValueError(f"unreachable is {read.unreachable!r}")
         dict(read.settings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path}: no thresholds ({error!r}). Write them with groot threshold --out {path}."
+            f"{path}: no thresholds that can be used ({error!r}). Choose them (again) with"
+            f" groot threshold --out {path}."
         ) from error
     return read
 
 
-def _row(value: Mapping[str, Any]) -> Row:
-    row = Row(**value)
-    if row.threshold is not None and not 0 <= row.threshold <= 1:
-        raise ValueError(f"threshold {row.threshold!r} is no probability")
-    return row
+def _outcome(value: Mapping[str, Any]) -> Outcome:
+    outcome = Outcome(**value)
+    if outcome.threshold is not None and not 0 <= outcome.threshold <= 1:
+        raise ValueError(f"threshold {outcome.threshold!r} is no probability")
+    return outcome

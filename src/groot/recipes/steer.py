@@ -53,7 +53,7 @@ from groot.reward_models.prefix_model import RewardModel
 from groot.rewards import Reward
 from groot.search.label_tables import tables_of
 from groot.search.steered_search import check_takes_guides
-from groot.studies.evaluate_folder import read_labelled
+from groot.studies.labelled_data import LabelledData
 from groot.targets.grammar import EncodedTarget
 from groot.types import Candidate, Example
 from groot.writer.labeler import Labeler
@@ -169,7 +169,7 @@ def train_steering(
         DataError: if the data cannot be read, or no text of it can be learnt from.
     """
     labeler = load_labeler(labeler_folder(folder))
-    examples = read_labelled(data, split=split).examples
+    examples = LabelledData(data, split=split).read().examples
     with labeler.reward(reward_specs) as reward:
         guide, results = learn_guide(labeler, examples, reward, settings=settings, events=events)
     results = {"reward": reward.name, "data": str(data), "split": split, **results}

@@ -1,36 +1,68 @@
-"""The numbers of a finished run: on other data, or from the predictions that it stored."""
+"""The numbers of a model on labelled data, and of two models measured with one reward."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from groot.config import load_config
-from groot.data import read_examples
-from groot.data.benchmarks import Split
-from groot.data.result import ReadResult
 from groot.engine.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
-from groot.errors import ConfigError, DataError, ModelError, RewardError
-from groot.evaluation.corpus_metrics import CorpusMetric
+from groot.errors import ConfigError
 from groot.evaluation.measure import Measurement, measure
-from groot.evaluation.records import read_records
-from groot.rewards import Reward, parse_rewards
+from groot.evaluation.thresholds import Thresholds
+from groot.rewards import Reward
 from groot.search.found import Found
 from groot.search.proofs import Proofs, proofs
+from groot.studies.labelled_data import LabelledData
+from groot.studies.predict_settings import PredictSettings, model_mark
+from groot.studies.predicted_items import EXAMPLES_PER_STEP
+from groot.studies.threshold import above_thresholds, open_thresholds
 from groot.types import Candidate, Example
 from groot.writer.folders import load
 from groot.writer.generator import Generator
-
-log = logging.getLogger(__name__)
+from groot.writer.labeler import Labeler
 
 CONFIG_FILE = "config.yaml"
-EXAMPLES_PER_STEP = 256  # between two events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """How a model is measured.
+
+    Args:
+        reward: to measure; None takes what the model was optimised for.
+        k: ranks to look at.
+        choose: what rank 1 is: the most probable candidate, or the best expected one.
+        candidates: searched per text, for "mbr" and for thresholds.
+        exact: whether a labeler searches until its candidates are proven to be the most probable.
+        thresholds: a file of `groot threshold`; what is below its label's threshold is dropped
+            before anything is measured.
+        timeout_s: seconds that one call of the user's own reward may take.
+        workers: processes that run the user's own reward.
+    """
+
+    reward: tuple[str, ...] | None = None
+    k: int = 5
+    choose: Literal["top", "mbr"] = "top"
+    candidates: int = 16
+    exact: bool = True
+    thresholds: Path | None = None
+    timeout_s: float = 30.0
+    workers: int = 1
+
+    @property
+    def predict(self) -> PredictSettings:
+        """How a labeler predicts."""
+        return PredictSettings(
+            top_k=self.k,
+            choose=self.choose,
+            reward=self.reward,
+            candidates=self.candidates,
+            exact=self.exact,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,165 +90,142 @@ class Evaluation:
 
 def evaluate_folder(
     folder: str | Path,
-    data: str | Path,
+    data: LabelledData,
+    settings: EvaluationSettings | None = None,
     *,
-    split: Split = "test",
-    format: str | None = None,
-    reader: Mapping[str, Any] | None = None,
-    reward_specs: Sequence[str] | None = None,
-    k: int = 5,
-    choose: Literal["top", "mbr"] = "top",
-    mbr_candidates: int = 16,
-    exact: bool = True,
-    on_bad_lines: Literal["stop", "skip"] = "stop",
-    timeout_s: float = 30.0,
-    workers: int = 1,
     events: OnEvent = ignore_events,
 ) -> Evaluation:
     """Predict labelled data with the model of a folder and measure the predictions.
 
     Args:
         folder: a run's folder or a model's.
-        data: a file, a folder or a benchmark's name.
-        split: of a benchmark or a folder of splits.
-        format: of the file; None finds it out.
-        reader: settings of the format's reader.
-        reward_specs: rewards to measure; None takes those that the model was optimised for.
-        k: ranks to look at.
-        choose: what rank 1 is: the most probable candidate, or the best expected one.
-        mbr_candidates: candidates that "mbr" chooses among.
-        exact: whether a labeler searches until its candidates are proven to be the most probable.
-        on_bad_lines: "stop" raises at the first unreadable lines, "skip" leaves them out.
-        timeout_s: seconds that one call of the user's own reward may take.
-        workers: processes that run the user's own reward.
+        data: with gold.
+        settings: how; None takes the defaults.
         events: is called with the progress.
 
     Raises:
-        ConfigError: if a generator's texts should not be exact: they are never proven.
+        ConfigError: if a generator's texts should be exact or above thresholds, which labels only
+            can be, or if the thresholds are of other predictions.
         DataError: if the data cannot be read, or has no gold to compare with.
     """
+    settings = settings or EvaluationSettings()
     model = load(folder)
-    if isinstance(model, Generator) and not exact:
-        raise ConfigError("--no-exact is of labels; this model writes texts.")
-    found = read_labelled(
-        data, split=split, format=format, reader=reader, on_bad_lines=on_bad_lines
+    return _evaluated(model, folder, data, settings, events)
+
+
+def evaluate_two(
+    folders: tuple[str | Path, str | Path],
+    data: LabelledData,
+    settings: EvaluationSettings | None = None,
+    *,
+    events: OnEvent = ignore_events,
+) -> tuple[Evaluation, Evaluation]:
+    """Measure two models on the same data with the same reward, so that they can be compared.
+
+    Raises:
+        ConfigError: as `evaluate_folder`, and where no reward is named and the two were optimised
+            for different ones.
+    """
+    settings = settings or EvaluationSettings()
+    models = [load(folder) for folder in folders]
+    if settings.reward is None:
+        check_same_reward(folders, [" ".join(model.reward_specs) for model in models])
+    before, after = (
+        _evaluated(model, folder, data, settings, events)
+        for model, folder in zip(models, folders, strict=True)
     )
-    examples, candidates = found.examples, list[list[Candidate]]()
+    return before, after
+
+
+def check_same_reward(folders: Sequence[str | Path], rewards: Sequence[str]) -> None:
+    """Raise where two models would be measured with different rewards.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    if len(set(rewards)) > 1:
+        pairs = zip(folders, rewards, strict=True)
+        told = " and ".join(f"{folder} for {reward or 'no reward'}" for folder, reward in pairs)
+        raise ConfigError(
+            f"the two were optimised for different rewards, {told}, and numbers of different"
+            " rewards cannot be compared.\n  Name the one to measure both by: --data DATA --reward"
+            " REWARD."
+        )
+
+
+def _evaluated(
+    model: Labeler | Generator,
+    folder: str | Path,
+    data: LabelledData,
+    settings: EvaluationSettings,
+    events: OnEvent,
+) -> Evaluation:
+    if isinstance(model, Generator) and (settings.thresholds is not None or not settings.exact):
+        raise ConfigError("thresholds and --no-exact are of labels; this model writes texts.")
+    read = data.read()
+    thresholds = None
+    if settings.thresholds is not None and isinstance(model, Labeler):
+        binding = settings.predict.binding(model, model_mark(folder))
+        thresholds = open_thresholds(settings.thresholds, binding)
+    candidates: list[list[Candidate]] = []
     searches: list[Found] = []
-    asked: dict[str, Any] = {
-        "top_k": k,
-        "choose": choose,
-        "reward": reward_specs,
-        "mbr_candidates": mbr_candidates,
-    }
-    with model.reward(reward_specs, timeout_s=timeout_s, workers=workers) as reward:
-        events(StageStarted("evaluate", len(examples)))
+    workers = {"timeout_s": settings.timeout_s, "workers": settings.workers}
+    with model.reward(settings.reward, **workers) as reward:
+        events(StageStarted("evaluate", len(read.examples)))
         start = time.monotonic()
-        for first in range(0, len(examples), EXAMPLES_PER_STEP):
-            part = examples[first : first + EXAMPLES_PER_STEP]
-            if isinstance(model, Generator):
-                ranked = model.label(part, **asked)
-            else:  # the numbers are of the ranks that are looked at
-                said = model.predict(part, **asked, exact=exact, probability_candidates=0)
-                ranked = [one.candidates for one in said]
-                searches += [search for one in said for search in one.searches]
+        for first in range(0, len(read.examples), EXAMPLES_PER_STEP):
+            part = read.examples[first : first + EXAMPLES_PER_STEP]
+            ranked, certificates = _predicted(model, part, settings, thresholds)
             candidates += with_rewards(part, ranked, reward)
-            events(StepDone("evaluate", len(candidates), len(examples)))
+            searches += certificates
+            events(StepDone("evaluate", len(candidates), len(read.examples)))
         events(StageFinished("evaluate", time.monotonic() - start))
         numbers = measure(
-            examples, candidates, k=k, metric=reward.metric, scheme=found.scheme, seed=0
+            read.examples,
+            candidates,
+            k=settings.k,
+            metric=reward.metric,
+            reward=reward.name,
+            scheme=read.scheme,
         )
-    return Evaluation(examples, candidates, numbers, proofs(searches) if searches else None)
+    return Evaluation(read.examples, candidates, numbers, proofs(searches) if searches else None)
 
 
-def read_labelled(
-    data: str | Path,
-    *,
-    split: Split = "test",
-    format: str | None = None,
-    reader: Mapping[str, Any] | None = None,
-    on_bad_lines: Literal["stop", "skip"] = "stop",
-) -> ReadResult:
-    """Read data that predictions are compared with.
-
-    Raises:
-        DataError: if it cannot be read, or a row of it cannot and on_bad_lines is "stop".
-    """
-    found = read_examples(data, split=split, format=format, **(reader or {}))
-    if found.problems and on_bad_lines == "stop":
-        raise DataError(
-            "\n  ".join(
-                [
-                    f"{len(found.problems)} of {found.n_rows} rows cannot be used:",
-                    *map(str, found.problems[:10]),
-                    "Mend them, or leave them out with --on-bad-lines skip.",
-                ]
-            )
-        )
-    return found
-
-
-def stored_evaluation(
-    folder: str | Path, *, predictions: str = "optimised", k: int | None = None
-) -> Evaluation:
-    """The numbers of the predictions that a run stored when it finished.
-
-    Args:
-        folder: a run's folder.
-        predictions: "fit", "fit_mbr", "optimised" or "optimised_mbr".
-        k: ranks to look at; None looks at those of the run.
-
-    Raises:
-        DataError: if the folder holds no such predictions.
-    """
-    folder = Path(folder)
-    path = folder / "evaluation" / f"{predictions}.jsonl"
-    if not path.is_file():
-        raise DataError(
-            f"{path}: no stored predictions. Finish the run with groot train, or name data to"
-            " predict with --data."
-        )
-    results = _results(folder)
-    examples, candidates = read_records(path)
-    stored = results.get(predictions, {})
-    numbers = measure(
-        examples,
-        candidates,
-        k=k or int(results["k"]),
-        metric=_metric_of(load_config(folder / CONFIG_FILE).reward.specs),
-        scheme=stored.get("scheme"),
+def _predicted(
+    model: Labeler | Generator,
+    examples: Sequence[Example],
+    settings: EvaluationSettings,
+    thresholds: Thresholds | None,
+) -> tuple[list[list[Candidate]], list[Found]]:
+    """The candidates of each example, and the certificates of a labeler's searches."""
+    asked: dict[str, Any] = {
+        "top_k": settings.k,
+        "choose": settings.choose,
+        "reward": settings.reward,
+        "mbr_candidates": settings.candidates,
+    }
+    if isinstance(model, Generator):
+        return model.label(examples, **asked), []
+    # without thresholds the numbers are of the ranks that are looked at
+    searched = 0 if thresholds is None else settings.candidates
+    predictions = model.predict(
+        examples, **asked, exact=settings.exact, probability_candidates=searched
     )
-    return Evaluation(examples, candidates, numbers)
+    searches = [search for prediction in predictions for search in prediction.searches]
+    if thresholds is not None:
+        predictions = [above_thresholds(prediction, thresholds) for prediction in predictions]
+    return [prediction.candidates for prediction in predictions], searches
 
 
 def with_rewards(
     examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]], reward: Reward
 ) -> list[list[Candidate]]:
     """The candidates with their rewards filled in."""
+    rewards = reward.score(examples, candidates)
     return [
-        [dataclasses.replace(one, reward=value) for one, value in zip(some, values, strict=True)]
-        for some, values in zip(candidates, reward.score(examples, candidates), strict=True)
+        [
+            dataclasses.replace(candidate, reward=value)
+            for candidate, value in zip(ranked, values, strict=True)
+        ]
+        for ranked, values in zip(candidates, rewards, strict=True)
     ]
-
-
-def _metric_of(specs: Sequence[str]) -> CorpusMetric | None:
-    """The form over a whole set of a reward whose values are known already."""
-    if any(":" in spec for spec in specs):  # code has no such form, and need not be run to know
-        return None
-    try:
-        with parse_rewards(specs) as reward:
-            return reward.metric
-    except (ConfigError, RewardError) as error:  # code that has moved away since has no such form
-        log.warning("the metric of reward %s is left out: %s", " ".join(specs), error)
-        return None
-
-
-def _results(folder: Path) -> dict[str, Any]:
-    path = folder / "results.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path}: no results of a finished run ({error}). Run groot train again: it continues."
-        ) from error
-    return dict(found)

@@ -7,15 +7,14 @@ of another model or other settings and is left alone.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal
 
 import torch
 
@@ -30,13 +29,14 @@ from groot.engine.events import (
     ignore_events,
 )
 from groot.errors import ConfigError, OutputError
-from groot.evaluation.thresholds import Thresholds, read_thresholds
+from groot.evaluation.thresholds import Thresholds
 from groot.guides.saved_guides import holds_guide, saved_choice
 from groot.outputs.choose import Choice
-from groot.outputs.items import Item, label_of
+from groot.outputs.items import items_of, label_of
 from groot.rewards import refuse_code
-from groot.studies.predicted_items import settings_of
-from groot.types import Candidate, Gold, Task
+from groot.studies.predict_settings import PredictSettings, model_mark
+from groot.studies.threshold import above_thresholds, open_thresholds
+from groot.types import Task
 from groot.work.continued_file import STANDARD, ContinuedFile
 from groot.work.guided_texts import GuideChoice, guide_of_labels, guided_texts
 from groot.work.predicted_lines import Row, is_same, line_of, parse_line
@@ -173,10 +173,15 @@ def predict_file(
         task: Task = model.form.task if isinstance(model, Labeler) else "text"
         limits = None
         if isinstance(model, Labeler) and thresholds is not None:
-            asked = settings_of(
-                model, choose=choose, reward=reward, candidates=candidates, calibrated=calibrated
+            asked = PredictSettings(
+                top_k=top_k,
+                choose=choose,
+                reward=None if reward is None else tuple(reward),
+                candidates=candidates,
+                exact=exact,
+                dtype=dtype,
             )
-            limits = read_matching(thresholds, asked)
+            limits = open_thresholds(thresholds, asked.binding(model, model_mark(folder)))
         elif not isinstance(model, Labeler) and (calibrated or thresholds is not None or not exact):
             raise ConfigError(
                 "calibration, thresholds and --no-exact are of labels; this model writes texts."
@@ -250,61 +255,16 @@ def _choice(
     return choose or "top", reward
 
 
-def read_matching(path: Path, asked: Mapping[str, Any]) -> Thresholds:
-    """Read thresholds that were chosen for predictions like those that are asked for.
-
-    Args:
-        asked: what `settings_of` says of them.
-
-    Raises:
-        ConfigError: if the file is none, has no threshold, or is of other predictions.
-    """
-    found = read_thresholds(path)
-    if not found.is_reachable and found.unreachable == "drop":
-        raise ConfigError(
-            f"{path}: {found.target} is not reachable, so nothing would be left.\n"
-            "  Choose thresholds for a lower target with groot threshold."
-        )
-    of = dict(found.settings)
-    advice = {
-        "choose": f"Give --choose {of.get('choose')}",
-        "reward": f"Give --reward {' '.join(of.get('reward') or ())}",
-        "candidates": f"Give --candidates {of.get('candidates')}",
-        "calibration": "Give --raw"
-        if of.get("calibration") is None
-        else "The model has been calibrated again since, or --raw was given",
-    }
-    wrong = [name for name in advice if of.get(name) != asked.get(name)]
-    if wrong:
-        lines = [
-            f"{name} is {asked.get(name)!r}, there it was {of.get(name)!r}. {advice[name]}."
-            for name in wrong
-        ]
-        raise ConfigError(
-            f"{path}: was chosen for other predictions than these:\n  "
-            + "\n  ".join(lines)
-            + "\n  Or choose thresholds again with groot threshold."
-        )
-    return found
-
-
 def above(found: Prediction, limits: Thresholds, done: PredictedFile) -> Prediction:
     """The prediction without what is below its threshold; of the first candidate it is counted."""
-    candidates: list[Candidate] = []
-    for rank, candidate in enumerate(found.candidates):
-        if not isinstance(candidate.output, tuple):
-            candidates.append(candidate)
-            continue
-        items: list[Item] = list(candidate.output)
-        kept = [one for one in items if limits.keeps(label_of(one), found.probabilities.get(one))]
-        output = cast(Gold, tuple(kept))  # spans only, or classes only, as before
-        candidates.append(dataclasses.replace(candidate, output=output))
-        if rank == 0:
-            done.dropped += len(items) - len(kept)
-            for name in (label_of(one) for one in items if one not in kept):
-                if not limits.has_threshold(name):
-                    done.dropped_labels[name] = done.dropped_labels.get(name, 0) + 1
-    return dataclasses.replace(found, candidates=candidates)
+    kept = above_thresholds(found, limits)
+    if found.candidates:
+        said, left = (items_of(each.candidates[0].output) for each in (found, kept))
+        done.dropped += len(said) - len(left)
+        for name in (label_of(item) for item in said if item not in left):
+            if not limits.has_threshold(name):
+                done.dropped_labels[name] = done.dropped_labels.get(name, 0) + 1
+    return kept
 
 
 def dropped_line(done: PredictedFile) -> str:

@@ -1,0 +1,45 @@
+"""Fit a map from a labeler's probabilities to true ones, and keep it beside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groot.engine.events import OnEvent, ignore_events
+from groot.evaluation.calibration_map import Calibration, fit_calibration
+from groot.models.labeler_settings import labeler_folder
+from groot.studies.labelled_data import LabelledData
+from groot.studies.predict_settings import PredictSettings
+from groot.studies.predicted_items import predicted_items
+
+
+def calibrate_folder(
+    folder: str | Path,
+    data: LabelledData,
+    *,
+    candidates: int = 16,
+    events: OnEvent = ignore_events,
+) -> Calibration:
+    """Fit a calibration on labelled data and keep it beside the model of a folder.
+
+    Args:
+        folder: a run's folder or a model's.
+        data: not what the model was trained on.
+        candidates: searched per text.
+
+    Raises:
+        DataError: if the data cannot be read, has no gold, or nothing can be learnt from it.
+        ModelError: if there is no labeler in the folder.
+    """
+    settings = PredictSettings(candidates=candidates)
+    labeler = settings.open(folder)
+    items = predicted_items(labeler, data.read().examples, settings, events=events)
+    calibration = fit_calibration(
+        items.probabilities,
+        items.is_right,
+        items.texts,
+        items.is_first,
+        candidates=candidates,
+        data=str(data.source),
+    )
+    calibration.save(labeler_folder(folder))
+    return calibration
