@@ -232,12 +232,11 @@ def as_markdown(results: dict[str, Any]) -> str:
         if one["steer"]:
             found = one["steer"]
             how = {"top": "without MBR", "mbr": "with MBR"}[found["choose"]]
-            before = found["unguided"]["top"]["reward"]
-            after = found["guided"][found["choose"]]["reward"]
+            before, after = found["unguided"]["top"]["reward"], found["guided"]["reward"]
             lines += [
                 f"`steer` learnt from {found['texts']} dev texts and chose weight"
-                f" {found['weight']:g} {how}; there, cross-validated: {before:.4f} unguided,"
-                f" {after:.4f} guided.",
+                f" {found['weight']:g} {how}; {found['judged']} of them under guides of earlier"
+                f" texts: {before:.4f} unguided, {after:.4f} guided.",
                 "",
             ]
         if one["over_mbr"]:

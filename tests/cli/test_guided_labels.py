@@ -95,7 +95,7 @@ def test_steer_learns_a_guide_that_predict_takes(groot, folders, tmp_path):
     told = groot(*words, "--candidates", 4, "--out", tmp_path / "steered")
     assert told.code == 0, told.err
     assert "most probable first" in told.out
-    assert "against the most probable unguided" in told.out
+    assert "guided against unguided, best expected first" in told.out
     advice = shlex.split(told.out.splitlines()[-1].removeprefix("use it: groot "))
     guide = str(tmp_path / "steered" / "guide")
     asked = ["predict", str(folders / "labeler"), "--in", "texts.jsonl", "--guide", guide]

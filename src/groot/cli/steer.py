@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from groot.cli.console import answer, answer_json, answer_table
+from groot.cli.console import answer, answer_json, answer_table, say
+
+# What comes first, as the numbers name it.
+FIRST = {"top": "most probable first", "mbr": "best expected first"}
 
 
 def steer(
@@ -24,7 +27,7 @@ def steer(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the guide and its numbers")],
     split: Annotated[
         Literal["train", "dev", "test"],
-        typer.Option(help="of a benchmark or a folder of splits"),
+        typer.Option(help="the split that is read, where the data has several"),
     ] = "dev",
     reward: Annotated[
         list[str] | None,
@@ -41,6 +44,7 @@ def steer(
     A reward of partial targets (PARGS) is learnt from the labeler's own candidates of labelled
     texts that it was not trained on, and how to choose under it: the most probable candidate, or
     the best expected one (MBR). groot predict chooses so with this guide unless told otherwise.
+    What is printed is what steering gains on texts that had no part in the guide they are under.
 
     \b
     Examples:
@@ -63,33 +67,54 @@ def steer(
     if json:
         answer_json(results)
         return
-    _print(results)
+    _print_numbers(results)
+    _print_advice(results)
     words = ["groot", "predict", str(folder), "--in", "texts.jsonl", "--guide", str(out / GUIDE)]
     if results["choose"] == "mbr" and any(":" in name for name in reward or ()):
         # code is not run because a folder names it
         words += [word for name in reward or () for word in ("--reward", name)]
-    answer(f"written to {out / GUIDE}")
+    answer(f"written to {out / GUIDE}: weight {results['weight']:g}, {FIRST[results['choose']]}")
     answer(f"use it: {shlex.join(words)}")
 
 
-def _print(results: dict[str, Any]) -> None:
+def _print_numbers(results: dict[str, Any]) -> None:
     from groot.cli.tables import new_table, number
 
-    table = new_table(f"{results['texts']} texts, cross-validated", "", "unguided", "guided")
+    title = f"{results['judged']} of {results['texts']} texts, each under a guide of earlier texts"
+    table = new_table(title, "", *(f"unguided, {first}" for first in FIRST.values()), "guided")
     names = {"reward": f"mean {results['reward']}", "metric": results["metric"]}
-    titles = {"top": "most probable first", "mbr": "best expected first"}
-    for name, title in names.items():
-        for choice, how in titles.items() if title else ():
-            values = (results[of][choice][name] for of in ("unguided", "guided"))
-            table.add_row(f"{title}, {how}", *map(number, values))
+    for name in results["guided"]:
+        unguided = (results["unguided"][choose][name] for choose in FIRST)
+        table.add_row(names[name], *map(number, unguided), number(results["guided"][name]))
     answer_table(table)
-    chosen = f"weight {results['weight']:g}, {titles[results['choose']]}"
-    answer(f"chosen: {chosen}; against the most probable unguided:")
-    for name, found in results["difference"].items():
-        if found["difference"] is not None:
-            answer(
-                f"{names[name]} {found['difference']:+.4f}, 95 % interval {found['low']:+.4f} to"
-                f" {found['high']:+.4f}, p {found['p_value']:.4f}"
-            )
+    for choose, first in FIRST.items():
+        answer(f"guided against unguided, {first}:")
+        for name, moved in results["difference"][choose].items():
+            answer(f"  {names[name]} {_difference(moved)}")
     if results["left_out"]:
         answer(f"left out: {results['left_out']} texts without words, or longer than one window")
+    for line in results["seen_before"]:
+        say(f"warning: {line}")
+
+
+def _difference(moved: dict[str, float | None]) -> str:
+    if moved["difference"] is None:
+        return "is undefined on these texts"
+    text = f"{moved['difference']:+.4f}"
+    if moved["low"] is not None:
+        text += f", 95 % interval {moved['low']:+.4f} to {moved['high']:+.4f}"
+    return text if moved["p_value"] is None else f"{text}, p {moved['p_value']:.4f}"
+
+
+def _print_advice(results: dict[str, Any]) -> None:
+    if not results["gains"]:
+        say(
+            "warning: steering shows no gain on these texts: a difference like this one comes about"
+            " by chance. Give more labelled texts, predict without the guide, or let the labeler"
+            " itself learn the reward with groot train."
+        )
+    elif not results["gains_over_mbr"]:
+        say(
+            "note: most of this needs no guide: groot predict --choose mbr, where the difference"
+            " to the guide is within chance."
+        )
