@@ -18,7 +18,9 @@ import torch
 
 from groot.data import read_splits
 from groot.types import Example
-from groot.writer.labeler import Labeler, example_of, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
+from groot.writer.writer import example_of
 
 BATCH = 64
 LONG_WORDS = 2000
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=1000, help="at most, in the order of --data")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    labeler = load(given.model)
+    labeler = load_labeler(given.model)
     labeler.model.eval()
     tests = (read_splits(name).test for name in given.data)
     every = [example for test in tests if test for example in test.examples if example.words]

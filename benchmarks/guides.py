@@ -63,7 +63,8 @@ from groot.studies.counted import CountedRewardModel
 from groot.studies.diagnose import diagnose
 from groot.studies.guide_entries import WEIGHTED, Materials, make_entry
 from groot.types import Example
-from groot.writer.generator import Generator, load_generator
+from groot.writer.folders import load_generator
+from groot.writer.generator import Generator
 
 SENTENCES, REQUESTS = "snips", "snips_requests"
 WINDOW = "7-10"

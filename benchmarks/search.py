@@ -63,7 +63,7 @@ from groot.engine.heap import keep_freed_memory
 from groot.models.ctranslate2_export import CTranslate2Model
 from groot.targets.grammar import Normalise
 from groot.types import Example
-from groot.writer.labeler import load
+from groot.writer.folders import load_labeler
 
 DATA = ("mit_restaurant", "snips")
 GROOT = "groot"
@@ -612,7 +612,7 @@ def main() -> None:
         if not given.speed_only:
             for name, folder in [*given.model, *given.proof]:
                 effort = EFFORTS[given.effort or "standard"]["embedded"]
-                labeler, examples = load(folder), read([name], "test")
+                labeler, examples = load_labeler(folder), read([name], "test")
                 texts = ready(labeler, examples)
                 same = batch_sizes(labeler, examples[: 8 * max(effort.texts.values())])
                 report["batches"].append({"model": str(folder), "data": name, **same})
@@ -639,7 +639,7 @@ def measure_shape(
 ) -> None:
     """All comparisons of one shape on the texts of some data sets, added to the report."""
     trained = dict(given.model).get(data[0]) if shape == "embedded" else None
-    labeler = make_shape(shape, read(data, "train")) if trained is None else load(trained)
+    labeler = make_shape(shape, read(data, "train")) if trained is None else load_labeler(trained)
     labeler.model.eval()
     texts = ready(labeler, read(data, "test"))
     name = " + ".join(data) + (" (trained)" if trained else "")

@@ -39,7 +39,8 @@ from groot.recipes.steer import train_steering
 from groot.reward_models.prefix_model import load_reward_model
 from groot.rewards import Reward, parse_rewards
 from groot.types import Candidate, Example
-from groot.writer.labeler import Labeler, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
 
 WIDTH = 8
 WEIGHTS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # of args and pargs, tried on dev
@@ -105,7 +106,7 @@ def one_row(
     row: str, name: str, run: Path, out: Path, examples: list[Example], reward: Reward
 ) -> dict[str, Any]:
     """Rewards, counts and time of one way to label the test texts."""
-    labeler = load(run / folder_of(row))
+    labeler = load_labeler(run / folder_of(row))
     settings: dict[str, Any] = {"probability_candidates": 0}
     if row.endswith("_mbr"):
         settings |= {"choose": "mbr", "reward": ["f0.5"]}

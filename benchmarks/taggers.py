@@ -34,7 +34,9 @@ from groot.config import load_config
 from groot.data import read_splits
 from groot.engine.heap import keep_freed_memory
 from groot.types import Example, Span
-from groot.writer.labeler import Labeler, example_of, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
+from groot.writer.writer import example_of
 
 Spans = set[tuple[int, int, str]]
 PROVEN, GREEDY, PROBABLE = "groot, top 1", "groot, greedy", "groot, with probabilities"
@@ -152,7 +154,7 @@ def compare(name: str, folder: Path, given: argparse.Namespace) -> list[dict[str
         pipeline = train_spacy(
             splits.train.examples, splits.dev.examples, place, passes=given.passes, seed=seed
         )
-    labeler = load(folder)
+    labeler = load_labeler(folder)
     texts = [example.text for example in test]
     ways: dict[str, Callable[[Sequence[str]], list[Spans]]] = {
         PROVEN: partial(by_groot, labeler, probability_candidates=0),

@@ -46,7 +46,8 @@ from groot.rewards import Reward, parse_rewards
 from groot.rollouts import candidate_sets
 from groot.rollouts.candidate_sets import EXPECTED, Case, Generation, generate, write_cases
 from groot.types import Example
-from groot.writer.labeler import Labeler, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
 
 BATCH = 32  # texts of a step
 STEP_ROUNDS = 7  # how often steps are measured at most
@@ -111,7 +112,7 @@ def treat_memory_as_commands_do() -> None:
 
 def start(given: argparse.Namespace) -> tuple[Labeler, list[Item], Variation, list[Example]]:
     """The labeler, the training items, how a run varies them in a round by default, and dev."""
-    labeler = load(given.model)
+    labeler = load_labeler(given.model)
     splits = read_splits(given.data, None, None)
     items, _ = training_items(labeler, splits.train.examples)
     variation = Variation(items, word_dropout=0.05, mention_swap=0.3, word_blend=0.5)

@@ -10,7 +10,7 @@ from groot.search.label_search import first_width
 from groot.search.proofs import proofs
 from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
 from groot.studies.labelled_data import LabelledData
-from groot.writer.labeler import load
+from groot.writer.folders import load_labeler
 
 SMALL = {
     "fit.passes": 2,
@@ -87,7 +87,7 @@ def test_the_run_says_what_was_proven_of_each_model(groot, folder):
     results = json.loads((folder / "run" / "results.json").read_text())
     examples, _ = read_records(folder / "run" / "evaluation" / "fit.jsonl")
     for stage, name in (("fit", "fitted"), ("optimised", "model")):
-        labeler = load(folder / "run" / name)
+        labeler = load_labeler(folder / "run" / name)
         searched = labeler.searched_candidates(examples, k=4, max_width=64)
         told = proofs([one for _, found in searched for one in found]).as_json()
         assert results[stage]["proofs"] == results[f"{stage}_mbr"]["proofs"] == told

@@ -17,7 +17,8 @@ from groot.data.sample import read_sample
 from groot.recipes.start import make_labeler
 from groot.search.found import Found
 from groot.types import Candidate, Span
-from groot.writer.labeler import Labeler, Prediction
+from groot.writer.labeler import Labeler
+from groot.writer.prediction import Prediction
 
 
 class Capitals(Labeler):

@@ -6,7 +6,7 @@ import pytest
 
 from groot.data.candidates import CandidateRow, write_candidates
 from groot.rollouts.candidate_sets import Case, write_cases
-from groot.writer.labeler import example_of
+from groot.writer.writer import example_of
 
 
 @pytest.fixture(scope="module")

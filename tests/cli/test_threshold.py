@@ -13,7 +13,8 @@ from groot.evaluation.calibration_map import Calibration, Map, read_calibration
 from groot.models.model_folder import SETTINGS_FILE
 from groot.outputs.marginals import Marginal, Marginals
 from groot.types import Candidate, Span
-from groot.writer.labeler import Labeler, Prediction
+from groot.writer.labeler import Labeler
+from groot.writer.prediction import Prediction
 
 LABELS = ("good", "bad")
 

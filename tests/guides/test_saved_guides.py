@@ -43,7 +43,7 @@ def kind_of(name):
 def write(generator, guide):
     return [
         [(one.text, one.log_p) for one in some]
-        for some in generator(PROMPTS, n=2, guide=guide, seed=1, max_new_tokens=8)
+        for some in generator.write(PROMPTS, n=2, guide=guide, seed=1, max_new_tokens=8)
     ]
 
 

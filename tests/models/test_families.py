@@ -15,7 +15,8 @@ from groot.models.scoring import candidate_log_p, collate_targets, decision_log_
 from groot.search.label_search import label_search
 from groot.targets import SentinelTags
 from groot.targets.grammar import EncodedTarget
-from groot.writer.labeler import Labeler, example_of
+from groot.writer.labeler import Labeler
+from groot.writer.writer import example_of
 
 LABELS = ("artist", "city name", "date")
 
@@ -213,11 +214,11 @@ def test_the_gradient_reaches_the_weights(labeler):
 
 @torch.no_grad()
 def test_saved_and_loaded_it_writes_the_same(labeler, tmp_path):
-    from groot.writer.labeler import load
+    from groot.writer.folders import load_labeler
 
     before = labeler.candidates(EXAMPLES, k=3)
     labeler.save(tmp_path / "saved")
-    after = load(tmp_path / "saved").candidates(EXAMPLES, k=3)
+    after = load_labeler(tmp_path / "saved").candidates(EXAMPLES, k=3)
     for one, other in zip(before, after, strict=True):
         assert [c.target for c in one] == [c.target for c in other]
         for a, b in zip(one, other, strict=True):

@@ -17,7 +17,8 @@ from groot.models.text_model import set_dropout
 from groot.recipes.items import example_of_words
 from groot.recipes.start import make_labeler
 from groot.targets import SentinelTags
-from groot.writer.labeler import Labeler, example_of
+from groot.writer.labeler import Labeler
+from groot.writer.writer import example_of
 
 TEXTS = ["play nina simone in paris", "may", "what is the weather in may please", "o paris"]
 

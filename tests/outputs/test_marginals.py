@@ -116,7 +116,7 @@ def labeler():
     from groot.config import load_config
     from groot.recipes.start import make_labeler
     from groot.types import Example
-    from groot.writer.labeler import example_of
+    from groot.writer.writer import example_of
 
     names = ["width=32", "feed_forward=32", "encoder_layers=1", "vocabulary_size=300"]
     config = load_config(settings=[f"model.{name}" for name in names])
@@ -138,7 +138,7 @@ def labeler():
 
 @pytest.mark.parametrize("text", ["play", "play nina", "in the kitchen", "play in the kitchen"])
 def test_marginals_of_a_model_against_every_target(labeler, text):
-    from groot.writer.labeler import example_of
+    from groot.writer.writer import example_of
 
     example = example_of(text)
     outputs = list(all_outputs(example, labeler.form.labels))
@@ -169,6 +169,6 @@ def test_the_order_of_candidates_changes_nothing(labeler):
 
 
 def labeler_example():
-    from groot.writer.labeler import example_of
+    from groot.writer.writer import example_of
 
     return example_of("play nina in the kitchen")

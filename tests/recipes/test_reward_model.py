@@ -18,7 +18,8 @@ from groot.reward_models.kinds import REWARD_KINDS
 from groot.reward_models.prefix_model import RewardModel, load_reward_model
 from groot.targets import SentinelTags
 from groot.types import Span
-from groot.writer.labeler import Labeler, example_of
+from groot.writer.labeler import Labeler
+from groot.writer.writer import example_of
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from groot.recipes.tune_losses import TuneItem, dpo_loss, grpo_loss, token_log_p
 from groot.recipes.tune_text import TuneSettings, tune_text
 from groot.rewards.compose import OwnPart, Reward
 from groot.types import Example
-from groot.writer.generator import Generator, load_generator
+from groot.writer.folders import load_generator
+from groot.writer.generator import Generator
 
 PAIRS = [
     Preference(prompt, "play it", "book a table")

@@ -8,7 +8,8 @@ from groot.rewards import parse_rewards
 from groot.rewards.labeler_judge import LabelerJudge
 from groot.targets import SentinelTags, SingleClass
 from groot.types import Candidate, Example, Span
-from groot.writer.labeler import Labeler, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
 
 ASKED = Example("", columns={"intent": "music", "slots": ["artist", "song"]})
 
@@ -64,7 +65,7 @@ def test_real_labelers_judge_all_texts_of_a_call_at_once_and_none_twice(folders)
     calls = []
 
     def open_labeler(folder):
-        labeler = load(folder)
+        labeler = load_labeler(folder)
 
         def label(texts, *, top_k=1):
             calls.append(list(texts))
@@ -79,7 +80,7 @@ def test_real_labelers_judge_all_texts_of_a_call_at_once_and_none_twice(folders)
         parts = reward.score_parts([ASKED, ASKED], candidates).parts
         assert calls == [["a b", "play", "play nina"]] * 2
         slots, intents = (parts[spec] for spec in specs)
-        labeler = load(folders / "slots")
+        labeler = load_labeler(folders / "slots")
         for some, values in zip(texts, slots, strict=True):
             for text, value in zip(some, values, strict=True):
                 found = labeler([text])[0][0]

@@ -11,7 +11,8 @@ import torch
 from groot.models.loading import add_symbols, load_model
 from groot.search.label_search import label_search
 from groot.targets import MultiClass, SentinelTags, SingleClass
-from groot.writer.labeler import Labeler, example_of
+from groot.writer.labeler import Labeler
+from groot.writer.writer import example_of
 
 TEXTS = ("may", "play may", "paris", "nina may", "o paris", "play paris")
 K = 3

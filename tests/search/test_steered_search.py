@@ -15,7 +15,7 @@ from groot.reward_models.prefix_model import RewardModel
 from groot.search.label_search import label_search
 from groot.search.sampling import sample
 from groot.search.steered_search import steered_search
-from groot.writer.labeler import example_of
+from groot.writer.writer import example_of
 
 
 def new_labeler(*settings):

@@ -11,7 +11,7 @@ from groot.models import text_model
 from groot.search import tree_search
 from groot.search.label_search import label_search
 from groot.targets import SentinelTags, SingleClass
-from groot.writer.labeler import example_of
+from groot.writer.writer import example_of
 
 from .test_against_generate import TEXTS, make_labeler
 from .test_label_search import ONE_TOKEN, Spelling, TableModel

@@ -249,7 +249,7 @@ def test_rewards_that_are_nan_stop_the_writing(name, generator, make_model_folde
         model.head.weight.fill_(float("nan"))
     guide = make_entry(name, Materials(generator, {"partial": model}, n_best=2)).guide
     with pytest.raises((ModelError, RewardError), match="NaN"):
-        generator(["play"], guide=guide, seed=1)
+        generator.write(["play"], guide=guide, seed=1)
 
 
 def test_deal_looks_ahead_no_further_than_there_are_positions(generator, materials):

@@ -12,7 +12,7 @@ from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, Map
 from groot.recipes.start import make_labeler
 from groot.studies.predict_settings import PredictSettings
 from groot.studies.predicted_items import predicted_items
-from groot.writer.labeler import example_of
+from groot.writer.writer import example_of
 
 EXAMPLES = read_sample("dev").examples[:20]
 FLATTER = Calibration(Map("temperature", temperature=3.0), Map("temperature", temperature=9.0))

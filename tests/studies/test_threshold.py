@@ -29,7 +29,7 @@ from groot.studies.threshold import (
     thresholds_of,
 )
 from groot.types import Candidate, Span
-from groot.writer.labeler import Prediction
+from groot.writer.prediction import Prediction
 
 EXAMPLES = read_sample("dev").examples[:20]
 SPAN = Span(0, 4, "artist")

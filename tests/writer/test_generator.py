@@ -11,10 +11,10 @@ from groot.models.embedded_text import make_text_model
 from groot.models.loading import add_symbols, load_model
 from groot.targets import SingleClass
 from groot.types import Candidate, Example
-from groot.writer.folders import holds_generator, load
-from groot.writer.generator import Generator, best_first
+from groot.writer.folders import holds_generator, load, load_labeler
+from groot.writer.generator import Generator
 from groot.writer.labeler import Labeler
-from groot.writer.labeler import load as load_labeler
+from groot.writer.text_notation import best_first
 
 TEXTS = ["play nina simone", "play nina simone in may", "book a table", "book a table for two"]
 
@@ -26,7 +26,7 @@ def generator(request, tiny_generator):
 
 @pytest.mark.parametrize("method", ["sample", "beam"])
 def test_log_p_is_that_of_the_whole_text_with_its_end(generator, method):
-    found = generator(["play", "book"], n=3, method=method, seed=3)
+    found = generator.write(["play", "book"], n=3, method=method, seed=3)
     assert [len(some) for some in found] == [3, 3]
     for prompt, some in zip(["play", "book"], found, strict=True):
         whole = [one for one in some if not one.is_malformed]
@@ -42,26 +42,26 @@ def test_log_p_is_that_of_the_whole_text_with_its_end(generator, method):
 
 
 def test_beams_come_best_first_and_greedy_is_one_text(generator):
-    beams = generator("play", n=4, method="beam")[0]
+    beams = generator.write("play", n=4, method="beam")[0]
     log_p = [one.log_p for one in beams]
     assert log_p == sorted(log_p, reverse=True)
-    greedy = generator("play", method="greedy")[0]
+    greedy = generator.write("play", method="greedy")[0]
     assert len(greedy) == 1
     assert greedy[0].text in TEXTS
     with pytest.raises(ConfigError, match="the same text"):
-        generator("play", n=2, method="greedy")
+        generator.write("play", n=2, method="greedy")
 
 
 def test_samples_follow_the_seed_and_the_empty_prompt_works(generator):
     def draw(seed):
-        return [one.text for one in generator("", n=8, seed=seed)[0]]
+        return [one.text for one in generator.write("", n=8, seed=seed)[0]]
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
 
 
 def test_a_text_without_an_end_is_malformed_and_still_there(generator):
-    one = generator("play", method="greedy", max_new_tokens=2)[0][0]
+    one = generator.write("play", method="greedy", max_new_tokens=2)[0][0]
     assert one.is_malformed
     assert one.text
     assert "play nina simone".startswith(one.text)
@@ -82,7 +82,7 @@ def test_saved_and_opened_it_writes_the_same(generator, tmp_path):
         assert holds_generator(folder)
         opened = groot.load(folder)
         assert isinstance(opened, Generator)
-        assert opened("play", n=3, seed=5) == generator("play", n=3, seed=5)
+        assert opened.write("play", n=3, seed=5) == generator.write("play", n=3, seed=5)
     assert opened.reward_specs == ("length:2-4",)
     assert opened.reward().score([Example("")], [[Candidate("", "a b")]]) == [[1.0]]
     assert opened.max_new_tokens == 24
@@ -122,7 +122,7 @@ def test_mbr_chooses_by_expected_reward(generator):
         [Example("play")], top_k=2, choose="mbr", reward=["exact"], mbr_candidates=4
     )[0]
     assert len(found) == 2
-    best = generator("play", n=4, method="beam")[0][0]
+    best = generator.write("play", n=4, method="beam")[0][0]
     assert found[0].text == best.text  # of exact match, the likeliest text is expected most
 
 

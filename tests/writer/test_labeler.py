@@ -110,8 +110,8 @@ def test_no_texts(labeler):
 
 
 def test_a_prediction_says_whether_it_is_proven(labeler):
-    examples = [groot.writer.labeler.example_of(" ".join(one.words[:2])) for one in EXAMPLES[:12]]
-    long = groot.writer.labeler.example_of(" ".join(one.text for one in EXAMPLES[:4]))
+    examples = [groot.writer.writer.example_of(" ".join(one.words[:2])) for one in EXAMPLES[:12]]
+    long = groot.writer.writer.example_of(" ".join(one.text for one in EXAMPLES[:4]))
     proven = labeler.predict([*examples, long], top_k=2, probability_candidates=0)
     once = labeler.predict([*examples, long], top_k=2, probability_candidates=0, exact=False)
     for one in (*proven, *once):

@@ -46,9 +46,9 @@ def calibrate(
     """
     from groot.cli.progress import watcher
     from groot.evaluation.calibration_map import CALIBRATION_FILE, as_report
-    from groot.models.labeler_settings import labeler_folder
     from groot.studies.calibrate import calibrate_folder
     from groot.studies.labelled_data import LabelledData
+    from groot.writer.folders import labeler_folder
 
     labelled = LabelledData(data, split, format, parse_reader(reader), on_bad_lines)
     with watcher() as events:

@@ -31,7 +31,8 @@ from groot.recipes.start import checked, label_format
 from groot.rewards import parse_rewards
 from groot.studies.evaluate_folder import with_rewards
 from groot.types import Example
-from groot.writer.labeler import Labeler, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
 
 RewardFunc = str | Callable[..., list[float | None]]
 
@@ -237,7 +238,7 @@ class GrootTrainer:
     @property
     def labeler(self) -> Labeler:
         """The optimised labeler, after `train`."""
-        return load(self.args.output_dir)
+        return load_labeler(self.args.output_dir)
 
     @property
     def log_history(self) -> list[dict[str, Any]]:

@@ -23,7 +23,9 @@ from groot.rollouts.candidate_sets import Case, Generation, generate
 from groot.search.found import without_targets
 from groot.search.label_search import first_width
 from groot.types import Candidate, Example
-from groot.writer.labeler import Labeler, load
+from groot.writer.folders import load_labeler
+from groot.writer.labeler import Labeler
+from groot.writer.notation import Asked
 
 
 @dataclasses.dataclass
@@ -34,7 +36,7 @@ class Job(StagedRun[Labeler, Item]):
 
     def open(self, folder: Path) -> Labeler:
         """The labeler in a folder."""
-        return load(folder)
+        return load_labeler(folder)
 
     def items(self, holder: Labeler) -> tuple[list[Item], list[str]]:
         """Windows of the training texts with their gold targets."""
@@ -150,16 +152,18 @@ class Job(StagedRun[Labeler, Item]):
         answers: list[Answer] = []
         wanted = max(self.config.evaluation.k, self.config.evaluation.mbr_candidates)
         for first in range(0, len(examples), 256):
-            part = holder.searched_candidates(
-                examples[first : first + 256],
-                k=wanted,
+            asked = Asked(
+                wanted,
                 width=max(self.config.search.width, first_width(wanted)),
                 max_width=self.config.search.max_width,
                 batch_size=self.config.search.batch_size,
             )
             answers += [
-                Answer(with_probabilities(some), tuple(map(without_targets, found)))
-                for some, found in part
+                Answer(
+                    with_probabilities(answer.candidates),
+                    tuple(map(without_targets, answer.searches)),
+                )
+                for answer in holder.answers(examples[first : first + 256], asked)
             ]
             self.events(StepDone(stage, len(answers), len(examples)))
             self._stop_between_chunks(stage)

@@ -45,7 +45,7 @@ from groot.reward_models.folders import open_reward_model
 from groot.reward_models.kinds import REWARD_KINDS, RewardKind
 from groot.reward_models.prefix_model import RewardModel
 from groot.targets import FORMATS
-from groot.writer.labeler import load as load_labeler
+from groot.writer.folders import load_labeler
 
 logger = logging.getLogger(__name__)
 

@@ -40,8 +40,9 @@ from groot.recipes.threads import compute_threads, threads_of
 from groot.rewards import Reward, parse_rewards
 from groot.targets import LabelFormat
 from groot.types import Example
+from groot.writer.folders import load_labeler
 from groot.writer.generator import Generator
-from groot.writer.labeler import Labeler, load
+from groot.writer.labeler import Labeler
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def train_run(
         on_error=config.reward.on_error,
         failures=out / "failures",
         gold_text=None if data.is_text else partial(gold_text, label_format(data.train)),
-        open_labeler=load,
+        open_labeler=load_labeler,
     ) as reward:
         return train_on(config, data, reward, out=out, events=events, force=force)
 

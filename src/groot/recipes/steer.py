@@ -31,7 +31,6 @@ from groot.engine.ledger import read_ledger, text_hash, write_ledger
 from groot.errors import DataError
 from groot.guides.pargs import Pargs
 from groot.guides.saved_guides import save_guide
-from groot.models.labeler_settings import labeler_folder
 from groot.recipes.steer_candidates import RewardedText, rewarded_texts, steer_table
 from groot.recipes.steer_heads import guide_of_head
 from groot.recipes.steer_learning import Lesson, SteerSettings, judge, learn
@@ -41,8 +40,8 @@ from groot.search.label_tables import tables_of
 from groot.search.steered_search import check_takes_guides
 from groot.studies.labelled_data import LabelledData
 from groot.types import Example
+from groot.writer.folders import labeler_folder, load_labeler
 from groot.writer.labeler import Labeler
-from groot.writer.labeler import load as load_labeler
 
 GUIDE, RESULTS_FILE = "guide", "results.json"
 

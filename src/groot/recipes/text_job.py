@@ -24,7 +24,8 @@ from groot.recipes.text_optimise import contrast_texts, text_cases
 from groot.rollouts.candidate_sets import CHUNK, Case
 from groot.rollouts.text_candidates import Writing, generate_texts, write_texts
 from groot.types import Candidate, Example
-from groot.writer.generator import Generator, load_generator
+from groot.writer.folders import load_generator
+from groot.writer.generator import Generator
 
 
 @dataclasses.dataclass

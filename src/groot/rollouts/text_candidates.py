@@ -15,7 +15,8 @@ from groot.recipes.text_fit import TextItem
 from groot.rewards import Reward
 from groot.rollouts.candidate_sets import CHUNK, Case, case_id
 from groot.types import Candidate, Example
-from groot.writer.generator import Generator, Method
+from groot.writer.generator import Generator
+from groot.writer.text_notation import Method, best_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,14 @@ def write_texts(
             "top_p": writing.top_p,
             "seed": step_seed(writing.seed, name, first),
         }
-    return generator.candidates(
-        examples, k=k, method=writing.method, batch_size=writing.batch_size, **settings
+    written = generator.write(
+        [example.text for example in examples],
+        n=k,
+        method=writing.method,
+        batch_size=writing.batch_size,
+        **settings,
     )
+    return [best_first(candidates) for candidates in written]
 
 
 def generate_texts(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from groot.engine.events import OnEvent, ignore_events
 from groot.evaluation.calibration_map import Calibration, fit_calibration
-from groot.models.labeler_settings import labeler_folder
 from groot.studies.labelled_data import LabelledData
 from groot.studies.predict_settings import PredictSettings
 from groot.studies.predicted_items import predicted_items
+from groot.writer.folders import labeler_folder
 
 
 def calibrate_folder(

@@ -302,7 +302,8 @@ def frozen_log_p(
         return [[one.log_p for one in some] for some in written]
     if not have_same_tokens(frozen, writer):
         texts = [[writer.prompts.text(one.tokens) for one in some] for some in written]
-        return frozen.score([example.text for example in examples], texts, batch_size=batch_size)
+        scores = frozen.score(examples, texts, batch_size=batch_size)
+        return [[value for value in row if value is not None] for row in scores]  # texts: all are
     frozen.model.eval()
     found: list[list[float]] = [[] for _ in examples]
     flat = [(row, one.tokens) for row, some in enumerate(written) for one in some]

@@ -22,8 +22,7 @@ from groot.studies.predicted_items import EXAMPLES_PER_STEP
 from groot.studies.threshold import above_thresholds, open_thresholds
 from groot.types import Candidate, Example
 from groot.writer.folders import load
-from groot.writer.generator import Generator
-from groot.writer.labeler import Labeler
+from groot.writer.writer import Writer
 
 CONFIG_FILE = "config.yaml"
 
@@ -154,17 +153,17 @@ def check_same_reward(folders: Sequence[str | Path], rewards: Sequence[str]) -> 
 
 
 def _evaluated(
-    model: Labeler | Generator,
+    model: Writer,
     folder: str | Path,
     data: LabelledData,
     settings: EvaluationSettings,
     events: OnEvent,
 ) -> Evaluation:
-    if isinstance(model, Generator) and (settings.thresholds is not None or not settings.exact):
+    if not model.writes_labels and (settings.thresholds is not None or not settings.exact):
         raise ConfigError("thresholds and --no-exact are of labels; this model writes texts.")
     read = data.read()
     thresholds = None
-    if settings.thresholds is not None and isinstance(model, Labeler):
+    if settings.thresholds is not None:
         binding = settings.predict.binding(model, model_mark(folder))
         thresholds = open_thresholds(settings.thresholds, binding)
     candidates: list[list[Candidate]] = []
@@ -192,24 +191,22 @@ def _evaluated(
 
 
 def _predicted(
-    model: Labeler | Generator,
+    model: Writer,
     examples: Sequence[Example],
     settings: EvaluationSettings,
     thresholds: Thresholds | None,
 ) -> tuple[list[list[Candidate]], list[Found]]:
     """The candidates of each example, and the certificates of a labeler's searches."""
-    asked: dict[str, Any] = {
-        "top_k": settings.k,
-        "choose": settings.choose,
-        "reward": settings.reward,
-        "mbr_candidates": settings.candidates,
-    }
-    if isinstance(model, Generator):
-        return model.label(examples, **asked), []
     # without thresholds the numbers are of the ranks that are looked at
     searched = 0 if thresholds is None else settings.candidates
     predictions = model.predict(
-        examples, **asked, exact=settings.exact, probability_candidates=searched
+        examples,
+        top_k=settings.k,
+        choose=settings.choose,
+        reward=settings.reward,
+        mbr_candidates=settings.candidates,
+        exact=settings.exact,
+        probability_candidates=searched,
     )
     searches = [search for prediction in predictions for search in prediction.searches]
     if thresholds is not None:

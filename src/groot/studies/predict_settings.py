@@ -11,10 +11,12 @@ from typing import Any, Literal
 import torch
 
 from groot.errors import ConfigError
-from groot.models.labeler_settings import labeler_folder
 from groot.models.model_folder import SETTINGS_FILE
 from groot.types import Example
-from groot.writer.labeler import Labeler, Prediction, load
+from groot.writer.folders import labeler_folder, load_labeler
+from groot.writer.labeler import Labeler
+from groot.writer.prediction import Prediction
+from groot.writer.writer import Writer
 
 # What the probabilities of a model follow from; not its calibration, nor what lies beside it.
 MODEL_FILES = ("*.safetensors", "config.json", "tokenizer*.json", SETTINGS_FILE)
@@ -54,7 +56,7 @@ class PredictSettings:
 
     def open(self, folder: str | Path) -> Labeler:
         """The labeler of a folder, in the arithmetic asked for."""
-        labeler = load(folder)
+        labeler = load_labeler(folder)
         if self.dtype != "float32":
             labeler.model.to(getattr(torch, self.dtype))
         return labeler
@@ -74,7 +76,7 @@ class PredictSettings:
             exact=self.exact,
         )
 
-    def binding(self, labeler: Labeler, model: str) -> dict[str, Any]:
+    def binding(self, labeler: Writer, model: str) -> dict[str, Any]:
         """All that the labeler's own probabilities follow from, by name.
 
         A threshold that was chosen under one of these means something under the same one only. A

@@ -22,7 +22,8 @@ from groot.errors import DataError
 from groot.outputs.items import Item, gold_of, items_of, label_of
 from groot.studies.predict_settings import PredictSettings
 from groot.types import Example
-from groot.writer.labeler import Labeler, Prediction
+from groot.writer.labeler import Labeler
+from groot.writer.prediction import Prediction
 
 EXAMPLES_PER_STEP = 256  # between two events
 

@@ -20,7 +20,7 @@ from groot.studies.labelled_data import LabelledData
 from groot.studies.predict_settings import PredictSettings, model_mark
 from groot.studies.predicted_items import PredictedItems, predicted_items
 from groot.types import Candidate, Gold
-from groot.writer.labeler import Prediction
+from groot.writer.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)

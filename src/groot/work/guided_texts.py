@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,7 @@ from groot.guides.saved_guides import holds_guide, load_guide, save_guide
 from groot.reward_models.reward_compositions import How
 from groot.search.steered_search import check_steers_labels
 from groot.studies.open_guides import open_generator, open_reward_models
-from groot.types import Candidate, Example
-from groot.writer.generator import Generator, Method
-from groot.writer.labeler import Labeler
+from groot.writer.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class GuideChoice:
     tuned: Path | None = None
 
 
-def open_guide(choice: GuideChoice, generator: Generator | Labeler) -> Guide | Chooser:
+def open_guide(choice: GuideChoice, generator: Writer) -> Guide | Chooser:
     """The guide that was asked for.
 
     Raises:
@@ -84,45 +82,15 @@ def open_guide(choice: GuideChoice, generator: Generator | Labeler) -> Guide | C
     )
 
 
-def guide_of_labels(choice: GuideChoice, labeler: Labeler) -> Guide:
-    """The guide of a labeler that was asked for; saved where that was asked for, too.
+def opened_guide(choice: GuideChoice, writer: Writer) -> Guide | Chooser:
+    """The guide that was asked for; saved where that was asked for, too.
 
     Raises:
-        ConfigError: if it does not steer labels.
+        ConfigError: if it does not steer what the writer writes.
     """
-    guide = open_guide(choice, labeler)
-    check_steers_labels(guide)
-    assert isinstance(guide, Guide)
+    guide = open_guide(choice, writer)
+    if writer.writes_labels:
+        check_steers_labels(guide)
     if choice.save_to is not None:
         save_guide(guide, choice.save_to)
     return guide
-
-
-def guided_texts(
-    choice: GuideChoice, generator: Generator, *, top_k: int, batch_size: int
-) -> Callable[[Sequence[Example]], list[list[Candidate]]]:
-    """A function that writes the texts of examples; the same prompt always gets the same ones.
-
-    What the guide means to be drawn from is sampled; a greedy guide's best texts are searched.
-    """
-    guide = open_guide(choice, generator)
-    if choice.save_to is not None:
-        save_guide(guide, choice.save_to)
-    temperature = guide.temperature if isinstance(guide, Guide) else 1.0
-    method: Method = "sample" if temperature > 0 else "greedy" if top_k == 1 else "beam"
-
-    def write(examples: Sequence[Example]) -> list[list[Candidate]]:
-        prompts = list(dict.fromkeys(example.text for example in examples))
-        found = generator(
-            prompts,
-            n=top_k,
-            method=method,
-            temperature=temperature or 1.0,
-            seed=choice.seed,
-            guide=guide,
-            batch_size=batch_size,
-        )
-        of = dict(zip(prompts, found, strict=True))
-        return [of[example.text] for example in examples]
-
-    return write

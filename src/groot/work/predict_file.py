@@ -36,12 +36,11 @@ from groot.outputs.items import items_of, label_of
 from groot.rewards import refuse_code
 from groot.studies.predict_settings import PredictSettings, model_mark
 from groot.studies.threshold import above_thresholds, open_thresholds
-from groot.types import Task
 from groot.work.continued_file import STANDARD, ContinuedFile
-from groot.work.guided_texts import GuideChoice, guide_of_labels, guided_texts
+from groot.work.guided_texts import GuideChoice, opened_guide
 from groot.work.predicted_lines import Row, is_same, line_of, parse_line
 from groot.writer.folders import load
-from groot.writer.labeler import Labeler, Prediction
+from groot.writer.prediction import Prediction
 
 Label = Callable[[Sequence[Row]], Iterator[dict[str, Any]]]
 
@@ -170,9 +169,10 @@ def predict_file(
         model = load(folder)
         if dtype != "float32":
             model.model.to(getattr(torch, dtype))
-        task: Task = model.form.task if isinstance(model, Labeler) else "text"
+        if not model.writes_labels and thresholds is not None:
+            raise ConfigError("--thresholds hold for labels; this model writes texts.")
         limits = None
-        if isinstance(model, Labeler) and thresholds is not None:
+        if thresholds is not None:
             asked = PredictSettings(
                 top_k=top_k,
                 choose=choose,
@@ -182,46 +182,29 @@ def predict_file(
                 dtype=dtype,
             )
             limits = open_thresholds(thresholds, asked.binding(model, model_mark(folder)))
-        elif not isinstance(model, Labeler) and (calibrated or thresholds is not None or not exact):
-            raise ConfigError(
-                "calibration, thresholds and --no-exact are of labels; this model writes texts."
-            )
-        steers = None
-        if isinstance(model, Labeler) and guide is not None:
-            steers = guide_of_labels(guide, model)
-        guided = None
-        if not isinstance(model, Labeler) and guide is not None:
-            guided = guided_texts(guide, model, top_k=top_k, batch_size=batch_size)
+        steers = None if guide is None else opened_guide(guide, model)
 
         def label(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-            examples = [row.example for row in rows]
-            if isinstance(model, Labeler):
-                found = model.predict(
-                    examples,
-                    top_k=top_k,
-                    choose=choose,
-                    reward=reward,
-                    mbr_candidates=candidates,
-                    guide=steers,
-                    probability_candidates=candidates,
-                    calibrated=calibrated,
-                    exact=exact,
-                    batch_size=batch_size,
-                )
-            elif guided is not None:
-                found = [Prediction(some) for some in guided(examples)]
-            else:
-                ranked = model.label(
-                    examples, top_k=top_k, choose=choose, reward=reward, batch_size=batch_size
-                )
-                found = [Prediction(some) for some in ranked]
+            found = model.predict(
+                [row.example for row in rows],
+                top_k=top_k,
+                choose=choose,
+                reward=reward,
+                mbr_candidates=candidates,
+                guide=steers,
+                probability_candidates=candidates,
+                calibrated=calibrated,
+                exact=exact,
+                seed=0 if guide is None else guide.seed,
+                batch_size=batch_size,
+            )
             for row, one in zip(rows, found, strict=True):
                 if one.candidates and isinstance(one.candidates[0].output, tuple):
                     done.spans += len(one.candidates[0].output)
                 if one.exact is not None:
                     done.proven = (done.proven or 0) + one.exact
                 kept = one if limits is None else above(one, limits, done)
-                yield line_of(row, kept, task=task)
+                yield line_of(row, kept, task=model.task)
 
         output = stack.enter_context(ContinuedFile(out, is_restarted=is_restarted))
         done.out, total = out, _count_lines(source)

@@ -12,7 +12,7 @@ from groot.data.result import RowError
 from groot.data.rows import TEXT_FIELDS, TOKEN_FIELDS, read_row
 from groot.outputs.items import Item
 from groot.types import Candidate, Example, Task
-from groot.writer.labeler import Prediction
+from groot.writer.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,226 @@
+"""Free text as a model writes it: prompts in, texts out, by beams or drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from groot.errors import ConfigError
+from groot.guides.guide import Chooser, Guide, Written
+from groot.models.prompts import Prompts
+from groot.models.scoring import candidate_log_p
+from groot.models.text_model import TextModel
+from groot.outputs.choose import Choice
+from groot.search.beams import beam_search
+from groot.search.sampling import sample
+from groot.targets.grammar import EncodedTarget
+from groot.targets.windows import Window
+from groot.types import Candidate, Example, Gold, Task
+from groot.writer.notation import Answer, Asked
+
+FORMAT = "text"  # what groot.json says where labels have a label format
+
+Method = Literal["sample", "greedy", "beam"]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How texts are written.
+
+    Args:
+        method: "sample" draws them, in the order drawn; "greedy" takes the best token each time;
+            "beam" gives the most probable texts that a beam finds, best first.
+        temperature, top_k, top_p: of sampling.
+        seed: of sampling.
+        groups, diversity: of diverse beams.
+        max_new_tokens: at which a text is cut, its end counted; None is the notation's own.
+        batch_size: texts written together.
+    """
+
+    method: Method = "sample"
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
+    groups: int = 1
+    diversity: float = 0.0
+    max_new_tokens: int | None = None
+    batch_size: int = 64
+
+
+class TextNotation:
+    """The notation of free text.
+
+    Args:
+        prompts: spells prompts and texts for a tokenizer.
+        max_prompt_tokens: of a longer prompt the end is read.
+        max_new_tokens: tokens of a text at most, its end included.
+    """
+
+    task: ClassVar[Task] = "text"
+    labels: ClassVar[tuple[str, ...]] = ()
+    choices: ClassVar[tuple[Choice, ...]] = ("top",)
+    fit_selects_on: ClassVar[str] = "log_p_per_token"
+    can_vary: ClassVar[bool] = False
+    has_proofs: ClassVar[bool] = False
+
+    def __init__(self, prompts: Prompts, *, max_prompt_tokens: int, max_new_tokens: int) -> None:
+        self._prompts = prompts
+        self.max_prompt_tokens = max_prompt_tokens
+        self.max_new_tokens = max_new_tokens
+
+    @property
+    def prompts(self) -> Prompts:
+        """How prompts and texts are spelled."""
+        return self._prompts
+
+    def n_written(self, example: Example) -> int:
+        """The words of the reference."""
+        return len((example.reference or "").split())
+
+    def windows(self, example: Example) -> list[Window]:
+        """The example itself: of a prompt that is too long the end is read."""
+        return [Window(example, 0, 0, len(example.text) + 1)]
+
+    def input_ids(self, example: Example) -> list[int]:
+        """Token ids of the prompt."""
+        return self.prompts.input_ids(example.text, limit=self.max_prompt_tokens)
+
+    def encode(self, example: Example, output: Gold) -> str | None:
+        """The text itself."""
+        return output if isinstance(output, str) else None
+
+    def target(self, example: Example, output: Gold) -> EncodedTarget | None:
+        """The text in token ids; None where it is no text."""
+        if not isinstance(output, str):
+            return None
+        return EncodedTarget.free(self.prompts.target_ids(output))
+
+    def can_write(self, target: EncodedTarget) -> bool:
+        """Whether it is short enough: cut, it would teach texts without an end."""
+        return len(target.tokens) <= self.max_new_tokens
+
+    def unwritable(self, example: Example) -> str:
+        """The reference is too long: cut short, it would teach texts without an end."""
+        n_tokens = len(self.prompts.target_ids(example.reference or ""))
+        return (
+            f"the reference has {n_tokens} tokens, more than generation.max_new_tokens"
+            f" ({self.max_new_tokens})"
+        )
+
+    def log_p(
+        self,
+        model: TextModel,
+        inputs: Sequence[Sequence[int]],
+        candidates: Sequence[Sequence[EncodedTarget]],
+    ) -> tuple[Tensor, Tensor]:
+        """Over the whole vocabulary; see `candidate_log_p`."""
+        return candidate_log_p(model, None, inputs, candidates)
+
+    def settings(self) -> dict[str, Any]:
+        """What `groot.json` says of it."""
+        return {
+            "format": FORMAT,
+            "separator": self.prompts.separator,
+            "max_prompt_tokens": self.max_prompt_tokens,
+            "max_new_tokens": self.max_new_tokens,
+        }
+
+    def answers(
+        self,
+        model: TextModel,
+        examples: Sequence[Example],
+        asked: Asked,
+        *,
+        inputs: Sequence[Sequence[int]] | None = None,
+    ) -> list[Answer]:
+        """The k most probable texts that beams find for each prompt, each text once.
+
+        Under a guide that is meant to be drawn from, texts are drawn instead; the same prompt gets
+        the same ones wherever it stands.
+        """
+        writing = Writing("beam", seed=asked.seed, batch_size=asked.batch_size)
+        rows = [tuple(row) for row in inputs or map(self.input_ids, examples)]
+        if asked.guide is None:
+            every = self.write(model, rows, asked.k, writing)
+            return [Answer(best_first(candidates)) for candidates in every]
+        temperature = getattr(asked.guide, "temperature", 1.0)
+        is_drawn = temperature > 0
+        method: Method = "sample" if is_drawn else "greedy" if asked.k == 1 else "beam"
+        writing = dataclasses.replace(writing, method=method, temperature=temperature or 1.0)
+        prompts = list(dict.fromkeys(rows))
+        every = self.write(model, prompts, asked.k, writing, guide=asked.guide)
+        by_prompt = dict(zip(prompts, every, strict=True))
+        return [Answer(by_prompt[row]) for row in rows]
+
+    def write(
+        self,
+        model: TextModel,
+        inputs: Sequence[Sequence[int]],
+        n: int,
+        writing: Writing,
+        *,
+        guide: Guide | Chooser | None = None,
+    ) -> list[list[Candidate]]:
+        """n texts for each input in token ids, as drawn or searched.
+
+        Raises:
+            ConfigError: for settings that do not fit each other.
+        """
+        limit = self.max_new_tokens if writing.max_new_tokens is None else writing.max_new_tokens
+        if writing.method == "beam":
+            if isinstance(guide, Chooser):
+                raise ConfigError(f"guide {guide.name!r} chooses among samples, not among beams.")
+            written = beam_search(
+                model,
+                inputs,
+                k=n,
+                max_new_tokens=limit,
+                groups=writing.groups,
+                diversity=writing.diversity,
+                guide=guide,
+                batch_size=writing.batch_size,
+            )
+        else:
+            written = sample(
+                model,
+                inputs,
+                n=n,
+                max_new_tokens=limit,
+                temperature=0.0 if writing.method == "greedy" else writing.temperature,
+                top_k=writing.top_k,
+                top_p=writing.top_p,
+                seed=writing.seed,
+                guide=guide,
+                batch_size=writing.batch_size,
+            )
+        return [[self.candidate(text, writing.method) for text in texts] for texts in written]
+
+    def candidate(self, written: Written, method: Method = "sample") -> Candidate:
+        """What was written, as a candidate; a text without an end is malformed."""
+        text = self.prompts.text(written.tokens)
+        output = text if written.is_finished else None
+        source: Literal["sample", "search"] = "sample" if method == "sample" else "search"
+        return Candidate(text, output, written.log_p, source=source)
+
+
+def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates by falling log_p, each text once.
+
+    >>> two = [Candidate("a", "a", -2.0), Candidate("b", "b", -1.0), Candidate("a", "a", -2.0)]
+    >>> [candidate.text for candidate in best_first(two)]
+    ['b', 'a']
+    """
+
+    def rank(candidate: Candidate) -> float:
+        return math.inf if candidate.log_p is None else -candidate.log_p
+
+    by_text: dict[tuple[str, bool], Candidate] = {}
+    for candidate in sorted(candidates, key=rank):
+        by_text.setdefault((candidate.target, candidate.is_malformed), candidate)
+    return list(by_text.values())
