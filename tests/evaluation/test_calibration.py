@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +5,7 @@ from hypothesis import strategies as st
 
 from groot.evaluation.calibration import (
     calibration_error,
-    calibration_error_of,
+    calibration_error_of_chance,
     precision_recall,
     reliability_curve,
 )
@@ -26,6 +24,8 @@ def test_the_edges_belong_somewhere():
     assert calibration_error([0.0, 1.0], [False, True]) == 0.0
     curve = reliability_curve([0.0, 1.0, 0.5], [False, True, True])
     assert sum(curve.n_in_bin) == 3
+    # bins are (0, 0.1], ..., (0.9, 1], and 0 is in the first
+    assert reliability_curve([0.0, 0.1, 0.2, 0.9, 1.0], [1, 1, 1, 1, 1]).n_in_bin == [2, 1, 1, 1]
 
 
 def test_nothing_is_undefined():
@@ -35,9 +35,27 @@ def test_nothing_is_undefined():
     assert precision_recall([0.5], [False], n_gold=3).precision == []
 
 
-def test_missing_probabilities_are_left_out():
-    numbers = calibration_error_of(np.array([0.95, math.nan, 0.3]), np.array([1.0, 1.0, math.nan]))
-    assert numbers.estimate() == pytest.approx(0.05)
+@pytest.mark.parametrize("n", [60, 1000])
+def test_true_probabilities_are_above_chance_as_often_as_told(n):
+    """In 5 of 100 data sets, whatever the number of examples; and the mean of chance is right."""
+    rng = np.random.default_rng(n)
+    errors, chances = [], []
+    for _ in range(200):
+        p = rng.beta(5, 2, n)
+        errors.append(calibration_error(p, rng.random(n) < p))
+        chances.append(calibration_error_of_chance(p, seed=int(rng.integers(1 << 30))))
+    above = np.mean([e > chance.high for e, chance in zip(errors, chances, strict=True)])
+    assert 0.01 <= above <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    assert np.mean([chance.mean for chance in chances]) == pytest.approx(np.mean(errors), rel=0.06)
+
+
+def test_probabilities_that_are_too_sure_are_above_chance():
+    rng = np.random.default_rng(0)
+    p = rng.beta(5, 2, 1000)
+    error = calibration_error(p, rng.random(1000) < p - 0.1)
+    assert error > 1.5 * calibration_error_of_chance(p).high
+    assert calibration_error_of_chance([]) is None
+    assert calibration_error_of_chance(p) == calibration_error_of_chance(p)
 
 
 @given(

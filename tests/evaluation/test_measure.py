@@ -1,13 +1,12 @@
-import dataclasses
 import json
 import math
 import random
 
 import pytest
 
-from groot.errors import DataError, ShapeError
+from groot.errors import ShapeError
 from groot.evaluation.corpus_metrics import MicroF
-from groot.evaluation.measure import compare, measure
+from groot.evaluation.measure import measure
 from groot.types import Candidate, Example, Span
 
 A, B, C = Span(0, 4, "artist"), Span(5, 9, "album"), Span(10, 14, "artist")
@@ -57,6 +56,9 @@ def test_every_number_by_hand():
     assert found["kendall_tau"] == pytest.approx(-1.0)
     # one example per bin: gaps 0.6 (wrong), 0.2 (wrong), 0.1 (right)
     assert found["calibration_error"] == pytest.approx((0.6 + 0.2 + 0.1) / 3)
+    assert "calibration_error" not in found["intervals"]
+    chance = found["calibration_error_of_chance"]
+    assert 0 < chance["mean"] <= chance["high"] <= (0.6 + 0.8 + 0.9) / 3
     # album 0, artist 2/3; album has no precision, so the macro precision is artist's alone
     assert found["macro"]["f1"] == pytest.approx(1 / 3)
     assert found["macro"]["precision"] == 1.0
@@ -90,6 +92,7 @@ def test_nothing_at_all_is_undefined_not_zero_and_not_a_crash():
     found = numbers([], [], metric=MicroF(0.5))
     for name in ("precision", "recall", "f1", "exact", "calibration_error", "metric"):
         assert found[name] is None
+    assert found["calibration_error_of_chance"] is found["duplicates"] is None
     assert found["reward"] == {"by_rank": [None, None], "mean_top_k": None, "oracle": None}
     assert found["macro"] == {"precision": None, "recall": None, "f1": None}
 
@@ -170,58 +173,3 @@ def test_arguments_that_do_not_fit():
         measure([example()], [], k=1)
     with pytest.raises(ShapeError, match="k is 0"):
         measure([], [], k=0)
-
-
-def some_set(seed, n_examples, good):
-    rng = random.Random(seed)
-    examples = [example(A, B, id=str(i)) for i in range(n_examples)]
-    candidates = []
-    for _ in examples:
-        right = rng.random() < good
-        first = candidate(A, B) if right else candidate(A, C)
-        first = dataclasses.replace(first, reward=1.0 if right else 0.5)
-        candidates.append([first, candidate(A, reward=0.7)])
-    return examples, candidates
-
-
-def test_compare_sees_a_gain():
-    before = measure(*some_set(1, 150, 0.4), k=2, metric=MicroF(0.5))
-    after = measure(*some_set(2, 150, 0.8), k=2, metric=MicroF(0.5))
-    paired = compare(before, after)
-    assert list(paired) == ["reward_rank_1", "reward_top_k_mean", "metric", "f1"]
-    for result in paired.values():
-        assert list(result) == ["difference", "low", "high", "p_value"]
-        assert 0 < result["low"] < result["difference"] < result["high"]
-        assert result["p_value"] < 0.01
-    gain = after.summary(n_resamples=0)["f1"] - before.summary(n_resamples=0)["f1"]
-    assert paired["f1"]["difference"] == pytest.approx(gain)
-
-
-def test_compare_pairs_by_id_whatever_the_order():
-    examples, candidates = some_set(1, 40, 0.5)
-    before = measure(examples, candidates, k=2)
-    turned = measure(examples[::-1], candidates[::-1], k=2)
-    for name, result in compare(before, turned).items():
-        if name == "metric":
-            assert set(result.values()) == {None}  # the reward has no corpus form
-        else:
-            assert result == {"difference": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
-
-
-def test_compare_leaves_out_examples_without_a_reward_on_either_side():
-    examples = [example(A, id="1"), example(A, id="2"), example(A, id="3")]
-    before = measure(examples, [[candidate(A, reward=r)] for r in (0.0, 0.5, None)], k=1)
-    after = measure(examples, [[candidate(A, reward=r)] for r in (None, 0.75, 1.0)], k=1)
-    assert compare(before, after)["reward_rank_1"]["difference"] == pytest.approx(0.25)
-
-
-def test_compare_refuses_other_examples():
-    one = measure([example(id="1")], [[]], k=1)
-    other = measure([example(id="2")], [[]], k=1)
-    with pytest.raises(DataError, match="'1' is in one of them only"):
-        compare(one, other)
-    twice = measure([example(A, id="1"), example(id="1"), example(id="2")], [[]] * 3, k=1)
-    turned = measure([example(id="2"), example(id="1"), example(A, id="1")], [[]] * 3, k=1)
-    with pytest.raises(DataError, match="ids repeat"):
-        compare(twice, turned)
-    assert compare(twice, twice)["f1"]["difference"] == 0.0

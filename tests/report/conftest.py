@@ -8,8 +8,9 @@ import random
 import pytest
 
 from groot.data.candidates import CandidateRow, write_candidates
+from groot.evaluation.comparison import compare
 from groot.evaluation.corpus_metrics import MicroF, f_beta
-from groot.evaluation.measure import compare, measure
+from groot.evaluation.measure import measure
 from groot.evaluation.records import write_records
 from groot.outputs.items import count_items
 from groot.types import Candidate, Example, Span

@@ -168,7 +168,7 @@ def _print_two(
     as_json: bool,
 ) -> None:
     from groot.cli.tables import measurement_tables, paired_table
-    from groot.evaluation.measure import compare
+    from groot.evaluation.comparison import compare
 
     paired = compare(evaluations[0].measurement, evaluations[1].measurement)
     if as_json:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import precision_recall_curve
-
-from groot.evaluation.corpus_metrics import ratios
-from groot.evaluation.significance import SumStatistic
 
 N_BINS = 10
+DRAWS = 199  # of outcomes, for the calibration error of chance
 
 
 class ReliabilityCurve(NamedTuple):
@@ -32,12 +27,15 @@ def reliability_curve(
     >>> reliability_curve([0.81, 0.83, 0.12], [True, False, False]).share_right
     [0.0, 0.5]
     """
-    p = np.asarray(probabilities, dtype=float)
-    if p.size == 0:
-        return ReliabilityCurve([], [], [])
-    right, mean = calibration_curve(np.asarray(is_right, dtype=bool), p, n_bins=n_bins)
-    sizes = np.bincount(_bins(p, n_bins), minlength=n_bins)
-    return ReliabilityCurve(mean.tolist(), right.tolist(), sizes[sizes > 0].tolist())
+    p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=float)
+    bins = _bins(p, n_bins)
+    sizes = np.bincount(bins, minlength=n_bins)
+    is_filled = sizes > 0
+    mean, share = (
+        (np.bincount(bins, weights=values, minlength=n_bins)[is_filled] / sizes[is_filled]).tolist()
+        for values in (p, right)
+    )
+    return ReliabilityCurve(mean, share, sizes[is_filled].tolist())
 
 
 def calibration_error(
@@ -47,6 +45,8 @@ def calibration_error(
 
         sum over bins of (count / N) * |share right - mean probability|
 
+    It is above 0 for true probabilities too, by the accident of few examples, and a bootstrap moves
+    it further up; so it has no interval. `calibration_error_of_chance` says what accident gives.
     None where nothing is given.
 
     Source: Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian
@@ -55,31 +55,51 @@ def calibration_error(
     >>> calibration_error([0.75, 0.75, 0.75, 0.75], [True, True, True, False])
     0.0
     """
-    value = calibration_error_of(
-        np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=float), n_bins=n_bins
-    ).estimate()
-    return None if math.isnan(value) else value
+    p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=float)
+    return _mean_gap(_bins(p, n_bins), right - p) if p.size else None
 
 
-def calibration_error_of(
-    probabilities: NDArray[np.float64], is_right: NDArray[np.float64], *, n_bins: int = N_BINS
-) -> SumStatistic:
-    """The calibration error as a function of sums, for the bootstrap; nan in either is left out.
+class ErrorOfChance(NamedTuple):
+    """The calibration error that true probabilities have by the accident of few examples.
 
-    Columns: for each bin the gap (right - probability) of the examples in it, then presence.
+    Args:
+        mean: over drawn outcomes.
+        high: true probabilities have a higher calibration error in 5 of 100 data sets.
     """
-    is_there = ~np.isnan(probabilities) & ~np.isnan(is_right)
-    rows = np.flatnonzero(is_there)
-    columns = np.zeros((len(probabilities), n_bins + 1))
-    columns[rows, _bins(probabilities[rows], n_bins)] = is_right[rows] - probabilities[rows]
-    columns[rows, n_bins] = 1.0
-    return SumStatistic(
-        columns, lambda sums: ratios(np.abs(sums[..., :n_bins]).sum(axis=-1), sums[..., n_bins])
-    )
+
+    mean: float
+    high: float
+
+
+def calibration_error_of_chance(
+    probabilities: ArrayLike, *, n_bins: int = N_BINS, seed: int = 0
+) -> ErrorOfChance | None:
+    """The calibration error that these probabilities would have if every one of them were true.
+
+    Outcomes are drawn by the very probabilities, independently of each other, `DRAWS` times. None
+    where nothing is given.
+
+    Source: Bröcker and Smith, Increasing the Reliability of Reliability Diagrams, 2007:
+    consistency resampling. With 199 draws the 190th is a bound of level 5 %, exactly.
+
+    >>> calibration_error_of_chance([1.0, 0.0])
+    ErrorOfChance(mean=0.0, high=0.0)
+    """
+    p = np.asarray(probabilities, dtype=float)
+    if not p.size:
+        return None
+    rng, bins = np.random.default_rng(seed), _bins(p, n_bins)
+    errors = sorted(_mean_gap(bins, (rng.random(len(p)) < p) - p) for _ in range(DRAWS))
+    return ErrorOfChance(sum(errors) / DRAWS, errors[round(0.95 * (DRAWS + 1)) - 1])
+
+
+def _mean_gap(bins: NDArray[np.intp], gaps: NDArray[np.float64]) -> float:
+    """Mean over N gaps, right - probability, of the size of the mean gap of their bins."""
+    return float(np.abs(np.bincount(bins, weights=gaps)).sum() / len(gaps))
 
 
 def _bins(probabilities: NDArray[np.float64], n_bins: int) -> NDArray[np.intp]:
-    """The bin of each probability, by the same edges as sklearn.calibration.calibration_curve."""
+    """The bin of each probability: (0, 0.1] and so on, 0 in the first."""
     inner_edges = np.linspace(0.0, 1.0, n_bins + 1)[1:-1]
     return np.searchsorted(inner_edges, probabilities)
 
@@ -101,6 +121,8 @@ def precision_recall(
     [0.5, 0.25]
     """
     p, right = np.asarray(probabilities, dtype=float), np.asarray(is_right, dtype=bool)
+    from sklearn.metrics import precision_recall_curve  # slow to import, and few need it
+
     if not right.any() or n_gold == 0:
         return PrecisionRecallCurve([], [], [])
     precision, recall, threshold = precision_recall_curve(right, p)

@@ -21,16 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from groot.errors import DataError, ModelError, ShapeError
-from groot.evaluation.calibration import calibration_error
+from groot.evaluation.calibration import calibration_error, calibration_error_of_chance
 
-Kind = Literal["none", "temperature", "isotonic"]
+MapKind = Literal["none", "temperature", "isotonic"]
 
 CALIBRATION_FILE = "calibration.json"
 VERSION = 1
-DRAWS = 20  # of outcomes, for the calibration error of chance
 _LEAST = 1e-6  # probabilities nearer to 0 or 1 have no useful logit
 _LOG_TEMPERATURES = (-3.0, 4.0)  # searched
 
@@ -49,7 +47,7 @@ class Map:
     [0.75, 0.5]
     """
 
-    kind: Kind = "none"
+    kind: MapKind = "none"
     temperature: float = 1.0
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
@@ -130,12 +128,12 @@ def read_calibration(folder: Path) -> Calibration | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        version = found.pop("version")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        version = stored.pop("version")
         for name in ("likeliest", "others"):
-            one = dict(found[name])
-            found[name] = Map(**{**one, **{axis: tuple(map(float, one[axis])) for axis in "xy"}})
-        read = Calibration(**found)
+            curve = {axis: tuple(map(float, stored[name][axis])) for axis in "xy"}
+            stored[name] = Map(**{**stored[name], **curve})
+        read = Calibration(**stored)
         wrong = f"version {version!r}; this groot reads version {VERSION}"
         if version == VERSION:
             wrong = _mistakes(read.likeliest) or _mistakes(read.others)
@@ -149,7 +147,7 @@ def read_calibration(folder: Path) -> Calibration | None:
 
 
 def _mistakes(read: Map) -> str:
-    if read.kind not in get_args(Kind):
+    if read.kind not in get_args(MapKind):
         return f"kind {read.kind!r}"
     if not (isinstance(read.temperature, int | float) and 0 < read.temperature < math.inf):
         return f"temperature {read.temperature!r}"
@@ -243,7 +241,7 @@ def _best_map(
     _, text = np.unique(texts, return_inverse=True)
     n_texts = int(text.max()) + 1
     fold_of = np.random.default_rng(seed).permutation(n_texts)[text] % min(folds, n_texts)
-    kinds: tuple[Kind, ...] = get_args(Kind)
+    kinds: tuple[MapKind, ...] = get_args(MapKind)
     held_out = {kind: p.copy() for kind in kinds}
     for fold in np.unique(fold_of):
         is_out = fold_of == fold
@@ -266,22 +264,16 @@ def proper_scores(p: NDArray[np.float64], right: NDArray[np.float64]) -> dict[st
     """
     sure = np.clip(p, _LEAST, 1 - _LEAST)
     log_loss = -np.mean(right * np.log(sure) + (1 - right) * np.log1p(-sure))
+    chance = calibration_error_of_chance(p)
     return {
         "brier": float(np.mean((p - right) ** 2)),
         "log_loss": float(log_loss),
         "calibration_error": calibration_error(p, right),
-        "calibration_error_of_chance": _error_of_chance(p),
+        "calibration_error_of_chance": None if chance is None else chance.mean,
     }
 
 
-def _error_of_chance(p: NDArray[np.float64]) -> float:
-    """Mean calibration error of outcomes that are drawn by these very probabilities."""
-    rng = np.random.default_rng(0)
-    drawn = [calibration_error(p, rng.random(len(p)) < p) or 0.0 for _ in range(DRAWS)]
-    return sum(drawn) / DRAWS
-
-
-def fit_map(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Map:
+def fit_map(kind: MapKind, p: NDArray[np.float64], right: NDArray[np.float64]) -> Map:
     """A map of one kind, fitted on probabilities [N] and whether each was right [N], 1.0 or 0.0.
 
     >>> fit_map("temperature", np.full(8, 0.9), np.array([1.0] * 6 + [0.0] * 2))([0.9]).round(2)
@@ -297,6 +289,8 @@ def fit_map(kind: Kind, p: NDArray[np.float64], right: NDArray[np.float64]) -> M
         found = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
         return Map("temperature", temperature=math.exp(float(found.x)))
     if kind == "isotonic" and len(p):
+        from sklearn.isotonic import IsotonicRegression  # slow to import; only fitting needs it
+
         # as if one more had been right and one more wrong: nothing seen makes it quite certain
         least = 1.0 / (len(p) + 2)
         curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")

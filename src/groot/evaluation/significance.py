@@ -56,6 +56,10 @@ class SumStatistic:
     columns: NDArray[np.float64]
     value: Callable[[Sums], NDArray[np.float64]]
 
+    def of(self, is_in: NDArray[np.bool_]) -> SumStatistic:
+        """The same number of some of the examples; is_in: [N]."""
+        return SumStatistic(self.columns[is_in], self.value)
+
     def estimate(self) -> float:
         """The number itself; nan where it is undefined."""
         return float(self.value(self.columns.sum(axis=0)))

@@ -22,7 +22,10 @@ from groot.engine.interrupts import Interrupt
 from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted, StageContext, StageResult, StageSettings
 from groot.engine.weight_average import go_back
-from groot.evaluation.measure import Measurement, compare, measure
+from groot.evaluation.comparison import CHOOSING_SPLIT, compare
+from groot.evaluation.duplicates import are_duplicates
+from groot.evaluation.measure import measure
+from groot.evaluation.measurement import Measurement
 from groot.evaluation.records import read_records, write_records
 from groot.models.embedded import count_parameters
 from groot.models.loading import add_lora
@@ -338,6 +341,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
                 results["paired" + before.removeprefix("fit")] = compare(
                     fitted[before],
                     optimised[after],
+                    is_tested=self.data.split != CHOOSING_SPLIT,
                     n_resamples=samples,
                     seed=self.config.seed,
                 )
@@ -391,9 +395,14 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
                 ranked,
                 k=evaluation.k,
                 metric=self.reward.metric,
+                reward=self.reward.name,
                 scheme=self.data.scheme,
                 seed=self.config.seed,
             )
+            is_duplicate = are_duplicates(
+                [example.text for example in kept], [example.text for example in self.data.train]
+            )
+            measured[key] = dataclasses.replace(measured[key], is_duplicate=is_duplicate)
         return measured
 
     def _seconds(self) -> dict[str, float]:

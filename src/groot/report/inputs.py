@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from groot.errors import DataError
-from groot.evaluation.measure import Measurement, measure
+from groot.evaluation.measure import measure
+from groot.evaluation.measurement import Measurement
 from groot.evaluation.records import read_records
 from groot.types import Candidate, Example
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from groot.engine.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.errors import ConfigError
-from groot.evaluation.measure import Measurement, measure
+from groot.evaluation.measure import measure
+from groot.evaluation.measurement import Measurement
 from groot.evaluation.thresholds import Thresholds
 from groot.rewards import Reward
 from groot.search.found import Found
