@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from groot.errors import ShapeError
 from groot.search.chain import PADDING, Chains, path_log_p
-from groot.search.chain_marginals import SpanMarginals, best_spans, forward, span_marginals
+from groot.search.chain_marginals import SpanMarginals, best_spans, label_marginals, span_marginals
 from groot.search.chain_paths import best_paths, sample_paths
 from groot.search.joint_chain import (
     NO_CLASS,
@@ -82,7 +82,7 @@ def same_alone(some: Chains, text: int, together: np.ndarray, alone: np.ndarray)
 @settings(deadline=None, max_examples=40)
 @given(chains(max_words=9), st.integers(1, 6), st.integers(0, 2**32))
 def test_a_text_gets_the_same_bits_alone_and_in_a_batch(some: Chains, k: int, seed: int) -> None:
-    together, passed = best_paths(some, k), forward(some)
+    together, passed = best_paths(some, k), label_marginals(some)
     uniforms = np.random.default_rng(seed).random((len(some.lengths), 3, some.scores.shape[1]))
     drawn, drawn_log_p = sample_paths(some, uniforms)
     spans = span_marginals(some, TAGS)
@@ -92,32 +92,37 @@ def test_a_text_gets_the_same_bits_alone_and_in_a_batch(some: Chains, k: int, se
         assert same_alone(some, text, together.labels, alone.labels)
         assert same_alone(some, text, together.log_p, alone.log_p)
         length = some.lengths[text]
-        assert np.array_equal(passed.labels[text, :length], forward(one).labels[0])
+        assert np.array_equal(passed[text, :length], label_marginals(one)[0])
         labels, log_p = sample_paths(one, uniforms[text : text + 1, :, :length])
         assert same_alone(some, text, drawn, labels)
         assert np.array_equal(drawn_log_p[text], log_p[0])
         assert spans.of_text(text) == span_marginals(one, TAGS).of_text(0)
 
 
-def test_texts_that_need_a_wide_search_get_it() -> None:
-    """The best first labels lead where nothing is likely: a few kept prefixes prove nothing."""
-    n = 40
+@pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
+def test_with_many_labels_those_left_out_are_never_missed(spread: float) -> None:
+    """Against Viterbi over all pairs of labels; the labels that lead first lead nowhere likely."""
+    n, lengths = 40, np.array([6, 5, 1])
     rng = np.random.default_rng(3)
-    scores, follows = rng.normal(0, 0.3, (2, 6, n)), np.zeros((n + 1, n))
+    scores, follows = rng.normal(0, spread, (3, 6, n)), rng.normal(0, spread, (n + 1, n))
     scores[:, 0, 30:] -= 1.5
-    follows[:30] = rng.normal(0, 0.1, n)
-    follows[30:n] = np.where(np.arange(n) == 35, 50.0, 0.0)  # from 30 on, 35 is certain
-    some = Chains(scores, follows, np.array([6, 5]))
-    found = best_paths(some)
-    assert (found.widths > 4).all()
-    best = np.full((2, n + 1), -np.inf)
+    follows[30:n, 35] += 50.0  # from 30 on, 35 is certain
+    follows[:20, 10:15] = -np.inf
+    some = Chains(scores, follows, lengths)
+    best = np.full((3, n + 1), -np.inf)
     best[:, n] = 0.0
     for place in range(6):
-        step = some.log_p(slice(None), place, np.tile(np.arange(n + 1), (2, 1)))
+        step = some.log_p(slice(None), place, np.tile(np.arange(n + 1), (3, 1)))
         new = np.full_like(best, -np.inf)
         new[:, :n] = (best[:, :, None] + step).max(axis=1)
-        best = np.where((some.lengths > place)[:, None], new, best)
+        best = np.where((lengths > place)[:, None], new, best)
+    found = best_paths(some, 3)
     np.testing.assert_allclose(found.log_p[:, 0], best.max(axis=1), rtol=1e-12)
+    for text, length in enumerate(lengths):
+        one = some.take(np.array([text]))
+        scored = path_log_p(one, found.labels[text : text + 1, :, :length])
+        np.testing.assert_allclose(scored[0], found.log_p[text], rtol=1e-12)
+        assert (np.diff(found.log_p[text]) <= 0).all()
 
 
 @settings(deadline=None, max_examples=40)
@@ -139,9 +144,8 @@ def test_an_illegal_path_has_no_probability() -> None:
 @settings(deadline=None, max_examples=60)
 @given(chains(), st.sampled_from([0.0, 0.05, 0.3]))
 def test_marginals_are_sums_over_all_paths(some: Chains, at_least: float) -> None:
-    passed = forward(some)
+    passed = label_marginals(some)
     spans = span_marginals(some, TAGS, at_least=at_least)
-    np.testing.assert_allclose(passed.mass, 1.0, rtol=1e-9)
     for text, length in enumerate(some.lengths):
         labels = np.zeros((length, len(TAGS)))
         said: dict[WordSpan, float] = {}
@@ -149,8 +153,9 @@ def test_marginals_are_sums_over_all_paths(some: Chains, at_least: float) -> Non
             labels[np.arange(length), list(path)] += math.exp(log_p)
             for span in spans_of_tags([TAGS[label] for label in path], "IOB2"):
                 said[span] = said.get(span, 0.0) + math.exp(log_p)
-        np.testing.assert_allclose(passed.labels[text, :length], labels, atol=1e-9)
-        assert not passed.labels[text, length:].any()
+        np.testing.assert_allclose(passed[text, :length], labels, atol=1e-9)
+        assert not passed[text, length:].any()
+        np.testing.assert_allclose(passed[text, :length].sum(axis=1), 1.0, rtol=1e-9)
         found = dict(spans.of_text(text))
         for span, p in said.items():
             if abs(p - at_least) > 1e-9:

@@ -12,6 +12,7 @@ not depend on the other texts of the batch: alone or together, they are the same
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from groot.errors import ShapeError
 PADDING = -1  # the label behind a text's last word, in arrays of paths
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chains:
     """The chains of B texts of at most T words over L labels.
 
@@ -64,6 +65,30 @@ class Chains:
         longest = int(lengths.max()) if len(lengths) else 0
         return Chains(self.scores[texts, :longest], self.follows, lengths)
 
+    @cached_property
+    def emitted(self) -> np.ndarray:
+        """[B, T, L] exp(scores), scaled so that the largest of each word is 1."""
+        scores = self.scores.astype(np.float64)
+        emitted: np.ndarray = np.exp(scores - scores.max(axis=2, keepdims=True))
+        return emitted
+
+    @cached_property
+    def followed(self) -> np.ndarray:
+        """[L + 1, L] exp(follows)."""
+        followed: np.ndarray = np.exp(self.follows.astype(np.float64))
+        return followed
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """[B, T, L + 1] sum of exp(scores + follows) behind each label, scaled as `emitted`."""
+        return one_by_one(self.emitted, np.ascontiguousarray(self.followed.T))
+
+    @cached_property
+    def log_totals(self) -> np.ndarray:
+        """[B, T, L + 1] log of the sum of exp(scores + follows) behind each label."""
+        log_totals: np.ndarray = np.log(self.totals) + self.scores.max(axis=2, keepdims=True)
+        return log_totals
+
     def log_p(self, texts: slice, place: int, before: np.ndarray) -> np.ndarray:
         """[N, W, L] log p(label at place | label before it), in nats.
 
@@ -72,11 +97,18 @@ class Chains:
             place: of the word.
             before: [N, W] the label before it, or `start`.
         """
-        total = self.scores[texts, place, None, :] + self.follows[before]
-        total = total.astype(np.float64, copy=False)
-        total -= total.max(axis=-1, keepdims=True)
-        total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
+        total = self.scores[texts, place, None, :] + self.follows[before].astype(np.float64)
+        total -= np.take_along_axis(self.log_totals[texts, place], before, axis=1)[:, :, None]
         return total
+
+
+def one_by_one(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """[..., M] rows [..., L] times matrix [L, M], each row by itself.
+
+    A product of all rows at once would be summed in another order for another number of rows.
+    """
+    product: np.ndarray = np.matmul(rows[..., None, :], matrix)[..., 0, :]
+    return product
 
 
 def path_log_p(chains: Chains, paths: np.ndarray) -> np.ndarray:

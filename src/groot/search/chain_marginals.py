@@ -12,32 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from groot.search.chain import Chains
+from groot.search.chain import Chains, one_by_one
 from groot.targets.schemes import WordSpan, split_tag
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """What a forward pass over B texts knows.
-
-    Args:
-        labels: [B, T, L] probability of each label at each place; 0 behind the last word.
-        emitted: [B, T, L] exp(scores), scaled for each word.
-        followed: [L + 1, L] exp(follows).
-        totals: [B, T, L + 1] what a step is divided by, for each label before it.
-        mass: [B] probability of all paths together: 1, but for rounding.
-    """
-
-    labels: np.ndarray
-    emitted: np.ndarray
-    followed: np.ndarray
-    totals: np.ndarray
-    mass: np.ndarray
-
-    def step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """[B, T, N] probability of label after[n] at each place if before[n] stands before it."""
-        taken: np.ndarray = self.emitted[:, :, after] * self.followed[before, after]
-        return taken / self.totals[:, :, before]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +44,31 @@ class SpanMarginals:
         return [((start, end, self.names[label]), p) for start, end, label, p in rows]
 
 
-def forward(chains: Chains) -> Forward:
-    """Probabilities of all labels at all places."""
+def label_marginals(chains: Chains) -> np.ndarray:
+    """[B, T, L] probability of each label at each place; 0 behind a text's last word.
+
+    At each place of a text they sum to 1, the mass of all paths.
+    """
     n_texts, longest, n_labels = chains.scores.shape
-    scores = chains.scores.astype(np.float64)
-    emitted = np.exp(scores - scores.max(axis=2, keepdims=True))
-    followed = np.exp(chains.follows.astype(np.float64))
-    # einsum, not matmul: its sums do not depend on how many rows there are
-    totals = np.einsum("btl,al->bta", emitted, followed)
-    labels = np.zeros((n_texts, longest, n_labels))
-    alpha = np.zeros((n_texts, n_labels + 1))
-    alpha[:, chains.start] = 1.0
+    marginals = np.zeros((n_texts, longest, n_labels))
+    before = np.zeros((n_texts, n_labels + 1))
+    before[:, chains.start] = 1.0
     for place in range(longest):
-        share = alpha / totals[:, place]
-        alpha = np.zeros_like(alpha)
-        alpha[:, :-1] = emitted[:, place] * np.einsum("ba,al->bl", share, followed)
-        alpha[chains.lengths <= place] = 0.0
-        labels[:, place] = alpha[:, :-1]
-    mass = labels[np.arange(n_texts), chains.lengths - 1].sum(axis=1)
-    return Forward(labels, emitted, followed, totals, mass)
+        reached = one_by_one(before / chains.totals[:, place], chains.followed)
+        reached *= chains.emitted[:, place]
+        marginals[:, place] = np.where((chains.lengths > place)[:, None], reached, 0.0)
+        before[:, :-1], before[:, -1] = marginals[:, place], 0.0
+    return marginals
+
+
+def _step(chains: Chains, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """[B, T, N] probability of label after[n] at each place if before[n] stands before it.
+
+    0 where after[n] is -1.
+    """
+    taken = chains.emitted[:, :, after] * (chains.followed[before, after] * (after >= 0))
+    probability: np.ndarray = taken / chains.totals[:, :, before]
+    return probability
 
 
 def span_marginals(
@@ -106,13 +88,14 @@ def span_marginals(
 
     Source: the forward algorithm; p(span) = p(B here) * product of p(I | before) * p(no further I).
     """
-    passed = forward(chains)
     shares = np.ones((len(chains.lengths), 1)) if weights is None else weights
     names, begins, insides = _span_tags(tags)
     longest = chains.scores.shape[1]
-    still_open = passed.labels[:, :, begins]  # [B, T, X] a span starts here and has reached place
-    from_begin = _shifted(passed.step(begins, insides) * (insides >= 0))
-    from_inside = _shifted(passed.step(insides, insides) * (insides >= 0))
+    still_open = label_marginals(chains)[
+        :, :, begins
+    ]  # [B, T, X] a span starts here and has reached place
+    from_begin = _shifted(_step(chains, begins, insides))
+    from_inside = _shifted(_step(chains, insides, insides))
     goes_on = from_begin  # [B, T, X] at the place of the span's last word
     last = chains.lengths[:, None] - 1 - np.arange(longest)  # [B, T] words behind each place
     rows: list[tuple[np.ndarray, ...]] = []

@@ -1,9 +1,10 @@
 """The best paths of label chains, proven, and exact samples of them.
 
-A prefix's log-probability never rises as it grows. So a search that keeps the best prefixes, one
-list for each last label, and remembers the best that it dropped, has proven its first k paths when
-none of them lies below that. Where it has not, it is done again with more of them kept; when all
-are kept it is the k-best Viterbi algorithm.
+A backward pass tells the best that can still come behind each label (Viterbi, 1967). So a prefix
+and the best rest of it are one whole path, different prefixes are different paths, and the k
+prefixes that are best with their rest hold the beginnings of the k best paths: a forward pass that
+keeps just k prefixes finds exactly these. Where one path is asked for, most texts need less: a
+greedy path that has more than half of all probability is the best there is.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import numpy as np
 from groot.errors import ShapeError
 from groot.search.chain import PADDING, Chains
 
-WIDTH = 4  # prefixes kept at first, for each path asked for
-GROWTH = 4
+DENSE_LABELS = 24  # with more of them it pays to leave out those that cannot come next
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,12 @@ class Paths:
     """Paths of B texts.
 
     Args:
-        labels: [B, K, T] label of each word, PADDING behind the last.
+        labels: [B, K, T] label of each word, PADDING behind the last and where there is no path.
         log_p: [B, K] in nats, best first; -inf where a text has fewer legal paths.
-        widths: [B] prefixes that were kept for each text.
     """
 
     labels: np.ndarray
     log_p: np.ndarray
-    widths: np.ndarray
 
 
 def best_paths(chains: Chains, k: int = 1) -> Paths:
@@ -45,85 +43,110 @@ def best_paths(chains: Chains, k: int = 1) -> Paths:
     """
     if k < 1:
         raise ShapeError(f"k={k}: must be at least 1.")
+    if k > 1:
+        return _best_paths(chains, k)
+    labels, log_p = greedy_paths(chains)
+    doubtful = np.flatnonzero(log_p <= -np.log(2.0))
+    if len(doubtful):
+        found = _best_paths(chains.take(doubtful), k)
+        labels[doubtful, : found.labels.shape[2]] = found.labels[:, 0]
+        log_p[doubtful] = found.log_p[:, 0]
+    return Paths(labels[:, None], log_p[:, None])
+
+
+def greedy_paths(chains: Chains) -> tuple[np.ndarray, np.ndarray]:
+    """[B, T] the most probable label of each word behind the one taken before, and [B] log_p."""
+    n_texts, longest, _ = chains.scores.shape
+    labels, log_p = np.full((n_texts, longest), PADDING), np.zeros(n_texts)
+    before = np.full(n_texts, chains.start)
+    follows = chains.follows.astype(np.float64)
+    texts = np.arange(n_texts)
+    for place in range(longest):
+        total = chains.scores[:, place] + follows[before]
+        before = total.argmax(axis=1)
+        total -= total[texts, before, None]
+        is_inside = chains.lengths > place
+        labels[:, place] = np.where(is_inside, before, PADDING)
+        log_p -= np.where(is_inside, np.log(np.exp(total).sum(axis=1)), 0.0)
+    return labels, log_p
+
+
+def _best_paths(chains: Chains, k: int) -> Paths:
+    """The k best paths by a backward and a forward pass."""
     n_texts, longest, n_labels = chains.scores.shape
+    rest = best_rest(chains)
+    before = np.full((n_texts, 1), chains.start)
+    log_p = np.zeros((n_texts, 1))
     labels = np.full((n_texts, k, longest), PADDING)
-    log_p = np.full((n_texts, k), -np.inf)
-    widths = np.zeros(n_texts, dtype=np.int64)
-    texts = np.argsort(-chains.lengths, kind="stable")  # longest first
-    width, full = WIDTH * k, k * n_labels
-    while len(texts):
-        width = min(width, full)
-        found, values, lost = _search(chains.take(texts), k, width)
-        is_proven = (lost == -np.inf) | (values[:, k - 1] >= lost)
-        done = texts[is_proven]
-        labels[done, :, : found.shape[2]] = found[is_proven]
-        log_p[done], widths[done] = values[is_proven], width
-        texts, width = texts[~is_proven], width * GROWTH
-    return Paths(labels, log_p, widths)
+    for place in range(longest):
+        is_inside = (chains.lengths > place)[:, None]
+        longer = log_p[:, :, None] + chains.log_p(slice(None), place, before)  # [B, W, L]
+        promised = longer + rest[:, place + 1, None, :-1]
+        ranked = _largest(promised.reshape(n_texts, -1), k)  # [B, W']
+        parents, after = np.divmod(ranked, n_labels)
+        width = ranked.shape[1]
+        kept = np.minimum(np.arange(width), log_p.shape[1] - 1)  # of texts that have ended
+        parents = np.where(is_inside, parents, kept)
+        grown = np.take_along_axis(longer.reshape(n_texts, -1), ranked, axis=1)
+        stayed = np.where(np.arange(width) < log_p.shape[1], log_p[:, kept], -np.inf)
+        log_p = np.where(is_inside, grown, stayed)
+        before = np.where(is_inside, after, 0)
+        if place:
+            past = labels[:, : parents.max(initial=0) + 1, :place]
+            labels[:, :width, :place] = np.take_along_axis(past, parents[:, :, None], axis=1)
+        labels[:, :width, place] = np.where(is_inside, after, PADDING)
+    missing = np.full((n_texts, k - log_p.shape[1]), -np.inf)
+    log_p = np.concatenate([log_p, missing], axis=1)
+    labels[log_p == -np.inf] = PADDING
+    return Paths(labels, log_p)
 
 
-def _search(chains: Chains, k: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Beam search that keeps at most k prefixes of each last label, and `width` of each text.
+def _largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Places [N, k or M] of the k largest of values [N, M], best first, the first of equals too."""
+    if k == 1:
+        return values.argmax(axis=1)[:, None]
+    if k < values.shape[1]:
+        bound = -np.partition(-values, k - 1, axis=1)[:, k - 1 : k]
+        # those above the bound, then as many as are needed of those that equal it
+        values = np.where(values >= bound, values, -np.inf)
+    ranked: np.ndarray = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    return ranked
+
+
+def best_rest(chains: Chains) -> np.ndarray:
+    """[B, T + 1, L + 1] log_p of the best labels from a place on, by the label before it."""
+    n_texts, longest, n_labels = chains.scores.shape
+    follows = chains.follows.astype(np.float64)
+    rest = np.zeros((n_texts, longest + 1, n_labels + 1))
+    most, least = follows.max(axis=0), follows.min(axis=0)
+    for place in range(longest - 1, -1, -1):
+        ahead = chains.scores[:, place] + rest[:, place + 1, :-1]  # [B, L]
+        if n_labels <= DENSE_LABELS:
+            best = (ahead[:, None] + follows).max(axis=2)
+        else:
+            best = _best_of_few(ahead, follows, most, least)
+        best -= chains.log_totals[:, place]
+        rest[:, place] = np.where((chains.lengths > place)[:, None], best, 0.0)
+    return rest
+
+
+def _best_of_few(
+    ahead: np.ndarray, follows: np.ndarray, most: np.ndarray, least: np.ndarray
+) -> np.ndarray:
+    """[B, L + 1] max over b of ahead[b] + follows[a, b], without the b that no a would choose.
 
     Args:
-        chains: longest text first.
-
-    Returns:
-        paths [B, K, T], their log_p [B, K], and [B] the best log_p of a prefix that was dropped.
+        ahead: [B, L].
+        follows: [L + 1, L].
+        most: [L] the largest of follows over a.
+        least: [L] the smallest.
     """
-    n_texts, longest, n_labels = chains.scores.shape
-    before = np.full((n_texts, 1), chains.start)
-    log_p, lost = np.zeros((n_texts, 1)), np.full(n_texts, -np.inf)
-    final = np.full((n_texts, k), -np.inf)
-    steps: list[tuple[np.ndarray, np.ndarray]] = []  # parents and labels [N, W] of each place
-    for place in range(longest):
-        going = int((chains.lengths > place).sum())
-        log_p, before = log_p[:going], before[:going]
-        step = chains.log_p(slice(going), place, before)
-        parents, flat = _best_of_each_label(log_p[:, :, None] + step, k)
-        kept, dropped = _largest(flat, width)
-        lost[:going] = np.maximum(lost[:going], dropped)
-        parents = np.take_along_axis(parents, kept, axis=1)
-        log_p, before = np.take_along_axis(flat, kept, axis=1), kept % n_labels
-        steps.append((parents, before))
-        ending = slice(int((chains.lengths > place + 1).sum()), going)
-        n_paths = min(k, log_p.shape[1])
-        final[ending, :n_paths] = log_p[ending, :n_paths]
-    return _trace(steps, chains.lengths, k), final, lost
-
-
-def _best_of_each_label(total: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of prefixes [N, W, L], the k best that end in each label: parents and values [N, k L]."""
-    if k == 1:
-        parents = total.argmax(axis=1)
-        return parents, np.take_along_axis(total, parents[:, None], axis=1)[:, 0]
-    parents = np.argsort(-total, axis=1, kind="stable")[:, :k]
-    values = np.take_along_axis(total, parents, axis=1)
-    return parents.reshape(len(total), -1), values.reshape(len(total), -1)
-
-
-def _largest(values: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places [N, width] of the largest of values [N, M], best first, and the next value [N]."""
-    n_values = values.shape[1]
-    if n_values <= width:
-        return np.argsort(-values, axis=1, kind="stable"), np.full(len(values), -np.inf)
-    near = np.sort(np.argpartition(-values, width, axis=1)[:, : width + 1], axis=1)
-    order = np.argsort(-np.take_along_axis(values, near, axis=1), axis=1, kind="stable")
-    ranked = np.take_along_axis(near, order, axis=1)
-    return ranked[:, :width], np.take_along_axis(values, ranked[:, width:], axis=1)[:, 0]
-
-
-def _trace(steps: list[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, k: int) -> np.ndarray:
-    """[B, K, T] the labels of the first k prefixes of each text's last place."""
-    paths = np.full((len(lengths), k, len(steps)), PADDING)
-    ranks = np.tile(np.arange(k), (len(lengths), 1))
-    for place in range(len(steps) - 1, -1, -1):
-        parents, labels = steps[place]
-        n_texts, width = labels.shape
-        at = np.minimum(ranks[:n_texts], width - 1)  # of ranks that a text lacks, log_p is -inf
-        paths[:n_texts, :, place] = np.take_along_axis(labels, at, axis=1)
-        ranks[:n_texts] = np.take_along_axis(parents, at, axis=1)
-    return paths
+    hoped = ahead + most
+    n_hopeful = (hoped >= (ahead + least).max(axis=1, keepdims=True)).sum(axis=1).max()
+    few = np.argpartition(-hoped, n_hopeful - 1, axis=1)[:, :n_hopeful]  # [B, M]
+    by_label = follows.T[few]  # [B, M, L + 1]
+    best: np.ndarray = (np.take_along_axis(ahead, few, axis=1)[:, :, None] + by_label).max(axis=1)
+    return best
 
 
 def sample_paths(chains: Chains, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
