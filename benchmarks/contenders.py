@@ -16,7 +16,7 @@ from groot.config import Config
 from groot.models.ctranslate2_export import CTranslate2Model, convert_to_ctranslate2
 from groot.models.text_model import TextModel
 from groot.recipes.start import make_labeler
-from groot.search.label_search import Found, label_search
+from groot.search.label_search import Effort, Found, label_search
 from groot.types import Example
 from groot.writer.labeler import Labeler
 
@@ -113,8 +113,8 @@ def search(texts: Texts, k: int, *, batch_size: int = 64, **settings: Any) -> li
         texts.inputs,
         texts.n_slots,
         k=k,
+        effort=Effort(**settings),
         batch_size=batch_size,
-        **settings,
     )
 
 

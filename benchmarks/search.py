@@ -61,7 +61,6 @@ from side_by_side import (
 from groot.data import read_examples
 from groot.engine.heap import keep_freed_memory
 from groot.models.ctranslate2_export import CTranslate2Model
-from groot.targets.grammar import Normalise
 from groot.types import Example
 from groot.writer.folders import load_labeler
 
@@ -198,7 +197,7 @@ def speed_row(
 
 
 # ---------------------------------------------------------------- agreement
-def agreement(texts: Texts, k: int, normalise: Normalise) -> dict[str, int]:
+def agreement(texts: Texts, k: int) -> dict[str, int]:
     """groot's top k at width k beside constrained generate's, text by text.
 
     A list that groot certifies is the true top k; generate's is too where it is the same. Where
@@ -207,13 +206,13 @@ def agreement(texts: Texts, k: int, normalise: Normalise) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     for batch in by_length(texts, BATCH):
-        ours = search(batch, k, normalise=normalise)
+        ours = search(batch, k)
         written, scores = generate(
             batch,
             k,
             is_constrained=True,
             with_log_p=True,
-            renormalize_logits=normalise == "allowed",
+            renormalize_logits=True,
         )
         codec = batch.labeler.codec
         for place, one in enumerate(ours):
@@ -430,12 +429,10 @@ is named; their tokenizer is that of the embedded default.
   batch, keys and values once per step."""
 
 AGREEMENT_NOTES = """\
-groot's lists at width k beside constrained generate's with k beams, for both normalisations: over
-the vocabulary as generate has it, and over the allowed tokens (generate with
-`renormalize_logits=True`). A list that groot certifies is proven to be the true top k. Over the
-vocabulary a certificate is rare for models of groot: they never learnt to write what is forced, so
-every sentinel costs some nats, and the bound of a short prefix says little. The last columns say
-whose log_p is higher at the first rank where they differ by more than 0.0001 nats."""
+groot's lists at width k beside constrained generate's with k beams, both over the allowed tokens
+(generate with `renormalize_logits=True`). A list that groot certifies is proven to be the true top
+k. The last columns say whose log_p is higher at the first rank where they differ by more than
+0.0001 nats."""
 
 PROOF_NOTES = """\
 Share of texts whose top k is proven by one search at a width, and its time beside width k. "Until
@@ -478,10 +475,9 @@ def agreement_table(report: Mapping[str, Any]) -> str:
         for what in ("", ": equal", ": tie", ": groot higher", ": generate higher")
     ]
     return table(
-        ["shape", "data", "k", "over", *names],
+        ["shape", "data", "k", *names],
         [
-            [row["shape"], row["data"], row["k"], row["over"]]
-            + [row["counts"].get(name, 0) for name in names]
+            [row["shape"], row["data"], row["k"]] + [row["counts"].get(name, 0) for name in names]
             for row in report["agreement"]
         ],
     )
@@ -659,12 +655,9 @@ def measure_shape(
         )
     if given.speed_only:
         return
-    over: tuple[Normalise, ...] = ("vocabulary", "allowed")
-    for k, normalise in itertools.product((k for k in given.k if k in effort.agree), over):
-        counts = agreement(spread(texts, effort.agree[k]), k, normalise)
-        report["agreement"].append(
-            {"shape": shape, "data": name, "k": k, "over": normalise, "counts": counts}
-        )
+    for k in (k for k in given.k if k in effort.agree):
+        counts = agreement(spread(texts, effort.agree[k]), k)
+        report["agreement"].append({"shape": shape, "data": name, "k": k, "counts": counts})
         note(f"agreement {report['agreement'][-1]}")
     report["formats"].append({"shape": shape, "data": name, **formats(texts, 5, effort, place)})
     note(f"formats {report['formats'][-1]}")

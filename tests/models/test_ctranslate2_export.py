@@ -16,7 +16,7 @@ from groot.models.ctranslate2_export import (
     grammar_rules,
 )
 from groot.models.loading import add_symbols, load_model
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.targets import MultiClass, SentinelTags, SingleClass
 from groot.types import Example
 
@@ -80,7 +80,7 @@ def test_held_to_a_grammar_it_finds_what_label_search_finds(t5, tmp_path, form, 
     inputs = [codec.input_ids(one) for one in examples]
     slots = [codec.form.slots(one) for one in examples]
     theirs = converted.search_legal(inputs, slots, k=k)
-    ours = label_search(t5, codec, inputs, slots, k=k, width=k, max_width=k)
+    ours = label_search(t5, codec, inputs, slots, k=k, effort=Effort(width=k, max_width=k))
     for one, found, written in zip(examples, ours, theirs, strict=True):
         paths = [codec.encode_path(one, path).tokens for path in found.paths]
         if form is not MultiClass or k == 1:  # there beams compare sets of different sizes

@@ -12,7 +12,7 @@ from groot.errors import ModelError
 from groot.models.families import family_of
 from groot.models.loading import add_lora, add_symbols, load_model, save_model
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.targets import SentinelTags
 from groot.targets.grammar import EncodedTarget
 from groot.writer.labeler import Labeler
@@ -190,10 +190,12 @@ def test_search_finds_the_top_k_of_all_targets(labeler):
 def test_a_batch_gives_what_single_texts_give(labeler):
     inputs = [labeler.codec.input_ids(e) for e in EXAMPLES]
     slots = [len(e.words) for e in EXAMPLES]
-    together = label_search(labeler.model, labeler.codec, inputs, slots, k=3, max_width=16)
+    together = label_search(
+        labeler.model, labeler.codec, inputs, slots, k=3, effort=Effort(max_width=16)
+    )
     for i, found in enumerate(together):
         (alone,) = label_search(
-            labeler.model, labeler.codec, [inputs[i]], [slots[i]], k=3, max_width=16
+            labeler.model, labeler.codec, [inputs[i]], [slots[i]], k=3, effort=Effort(max_width=16)
         )
         assert found.paths == alone.paths
         torch.testing.assert_close(

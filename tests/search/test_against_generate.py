@@ -1,4 +1,7 @@
-"""The same top k as transformers' beam search under the same grammar, and one batch as many."""
+"""The same top k as transformers' beam search under the same grammar, at the same width.
+
+Both share probability one among the allowed tokens (`renormalize_logits`).
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ import pytest
 import torch
 
 from groot.models.loading import add_symbols, load_model
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.targets import MultiClass, SentinelTags, SingleClass
 from groot.writer.labeler import Labeler
 from groot.writer.writer import example_of
 
 TEXTS = ("may", "play may", "paris", "nina may", "o paris", "play paris")
-K = 3
+K, BEAMS = 3, 8
 
 
 def make_labeler(folder, form, style: str) -> Labeler:
@@ -58,7 +61,7 @@ def generated(labeler: Labeler, example) -> list[tuple[tuple[int, ...], float]]:
         warnings.simplefilter("ignore")
         out = labeler.model.model.generate(
             torch.tensor([ids]),
-            num_beams=K,
+            num_beams=BEAMS,
             num_return_sequences=K,
             length_penalty=0.0,
             early_stopping="never",
@@ -66,6 +69,7 @@ def generated(labeler: Labeler, example) -> list[tuple[tuple[int, ...], float]]:
             max_new_tokens=max(map(len, targets)) + 1,
             do_sample=False,
             output_scores=True,
+            renormalize_logits=True,
             return_dict_in_generate=True,
         )
     found = []
@@ -98,9 +102,7 @@ def test_lists_equal_those_of_generate_or_are_better(
         [labeler.codec.input_ids(example) for example in examples],
         [labeler.form.slots(example) for example in examples],
         k=K,
-        width=K,
-        max_width=0,
-        normalise="vocabulary",
+        effort=Effort(width=BEAMS, max_width=0),
     )
     equal = 0
     for example, ours in zip(examples, found, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from groot.search import follow_up
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 
 from .test_label_search import SPELLINGS, TableModel, all_targets
 
@@ -25,11 +25,10 @@ def searched(model, *, k, width, max_width, texts=8, n_proven=None):
     inputs = [(number,) for number in range(texts)]
     found = label_search(
         model, spelling, inputs, SLOTS[:texts],
-        k=k, n_proven=n_proven, width=width, max_width=max_width,
+        k=k, effort=Effort(n_proven=n_proven, width=width, max_width=max_width),
     )  # fmt: skip
     truths = [
-        all_targets(model, spelling, ids, n, "allowed")
-        for ids, n in zip(inputs, SLOTS[:texts], strict=True)
+        all_targets(model, spelling, ids, n) for ids, n in zip(inputs, SLOTS[:texts], strict=True)
     ]
     return found, truths
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from groot.search import label_search as search_module
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.targets import SentinelTags, SingleClass
 
 from .test_label_search import ONE_TOKEN, Spelling, TableModel
@@ -22,7 +22,9 @@ def test_labels_and_log_p_equal_those_of_stepping(monkeypatch, sharpness):
 
     def search(texts_in_parallel: int):
         monkeypatch.setattr(search_module, "TEXTS_IN_PARALLEL", texts_in_parallel)
-        return label_search(model, spelling, inputs, lengths, k=1, width=1, max_width=0)
+        return label_search(
+            model, spelling, inputs, lengths, k=1, effort=Effort(width=1, max_width=0)
+        )
 
     stepped = search(0)
     for found, other, n in zip(search(64), stepped, lengths, strict=True):
@@ -35,6 +37,6 @@ def test_labels_and_log_p_equal_those_of_stepping(monkeypatch, sharpness):
 
 def test_one_class_takes_one_pass():
     spelling, model = Spelling(SingleClass(("a", "b")), ONE_TOKEN), TableModel(60, 1.0)
-    (found,) = label_search(model, spelling, [(4,)], [1], k=1, width=1, max_width=0)
+    (found,) = label_search(model, spelling, [(4,)], [1], k=1, effort=Effort(width=1, max_width=0))
     assert found.paths[0][0] in ("a", "b")
     assert found.exact

@@ -9,7 +9,7 @@ import random
 import pytest
 import torch
 
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.targets import MultiClass, SentinelTags, SingleClass
 from groot.targets.grammar import spell
 
@@ -122,7 +122,7 @@ class Spelling:
         ]
 
 
-def all_targets(model, spelling, input_ids, n_slots, normalise):
+def all_targets(model, spelling, input_ids, n_slots):
     """Every legal path with its log_p, best first."""
     form, grammar = spelling.form, spelling.grammar
     symbols = sorted({c.symbol for choices in form.grammar.choices for c in choices})
@@ -137,9 +137,7 @@ def all_targets(model, spelling, input_ids, n_slots, normalise):
             total = 0.0
             for place, token in enumerate(target.tokens):
                 row = torch.tensor(model.row((*input_ids, *target.tokens[:place])))
-                if normalise == "vocabulary":
-                    total += float(row.log_softmax(0)[token])
-                elif place in state_at:
+                if place in state_at:
                     allowed = list(grammar.tokens[state_at[place]])
                     total += float(row[allowed].log_softmax(0)[allowed.index(token)])
             found.append((total, path))
@@ -157,19 +155,18 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("kind", list(SPELLINGS))
-@pytest.mark.parametrize("normalise", ["allowed", "vocabulary"])
 @pytest.mark.parametrize("sharpness", [0.3, 2.0])
 @pytest.mark.parametrize("grows", [False, True])
-def test_a_certified_result_is_the_true_top_k(kind, normalise, sharpness, grows):
+def test_a_certified_result_is_the_true_top_k(kind, sharpness, grows):
     make, n_slots = SPELLINGS[kind]
     spelling, model = make(), TableModel(60, sharpness, grows=grows)
     proven = 0
     for number in range(8):
-        truth = all_targets(model, spelling, (number,), n_slots, normalise)
+        truth = all_targets(model, spelling, (number,), n_slots)
         for k, width in ((1, 1), (3, 3), (3, 12), (3, 300)):
             (found,) = label_search(
                 model, spelling, [(number,)], [n_slots],
-                k=k, width=width, max_width=width, normalise=normalise,
+                k=k, effort=Effort(width=width, max_width=width),
             )  # fmt: skip
             best = [log_p for log_p, _ in truth[:k]]
             assert all(a <= b + 1e-4 for a, b in zip(found.log_p, best, strict=False))
@@ -186,13 +183,17 @@ def test_a_text_without_certificate_is_searched_wider_until_it_has_one(kind):
     make, n_slots = SPELLINGS[kind]
     spelling, model = make(), TableModel(60, 0.2)
     inputs = [(number,) for number in range(6)]
-    narrow = label_search(model, spelling, inputs, [n_slots] * 6, k=4, width=4, max_width=4)
-    wide = label_search(model, spelling, inputs, [n_slots] * 6, k=4, width=4, max_width=1024)
+    narrow = label_search(
+        model, spelling, inputs, [n_slots] * 6, k=4, effort=Effort(width=4, max_width=4)
+    )
+    wide = label_search(
+        model, spelling, inputs, [n_slots] * 6, k=4, effort=Effort(width=4, max_width=1024)
+    )
     assert not all(found.exact for found in narrow)
     assert all(found.exact for found in wide)
     assert any(found.width > 4 for found in wide)
     for ids, found in zip(inputs, wide, strict=True):
-        truth = all_targets(model, spelling, ids, n_slots, "allowed")
+        truth = all_targets(model, spelling, ids, n_slots)
         assert found.paths == tuple(path for _, path in truth[:4])
 
 
@@ -201,14 +202,14 @@ def test_only_the_first_targets_may_be_asked_to_be_proven(kind):
     make, n_slots = SPELLINGS[kind]
     spelling, model = make(), TableModel(60, 2.0)
     inputs = [(number,) for number in range(8)]
-    slots, widths = [n_slots] * 8, {"width": 3, "max_width": 3}
-    first = label_search(model, spelling, inputs, slots, k=3, n_proven=1, **widths)
-    every = label_search(model, spelling, inputs, slots, k=3, **widths)
+    slots = [n_slots] * 8
+    first = label_search(model, spelling, inputs, slots, k=3, effort=Effort(3, 3, n_proven=1))
+    every = label_search(model, spelling, inputs, slots, k=3, effort=Effort(3, 3))
     assert [one.paths for one in first] == [one.paths for one in every]
     assert all(one.exact for one, all_ in zip(first, every, strict=True) if all_.exact)
     for ids, one in zip(inputs, first, strict=True):
         if one.exact:
-            assert one.paths[0] == all_targets(model, spelling, ids, n_slots, "allowed")[0][1]
+            assert one.paths[0] == all_targets(model, spelling, ids, n_slots)[0][1]
     assert sum(one.exact for one in first) > 0
 
 
@@ -216,9 +217,13 @@ def test_texts_of_different_lengths_in_one_batch_do_not_disturb_each_other():
     spelling, model = SPELLINGS["one token a label"][0](), TableModel(60, 1.0)
     lengths = [3, 0, 1, 4, 2, 4]
     inputs = [(number,) for number in range(len(lengths))]
-    together = label_search(model, spelling, inputs, lengths, k=2, width=4, max_width=64)
+    together = label_search(
+        model, spelling, inputs, lengths, k=2, effort=Effort(width=4, max_width=64)
+    )
     for ids, n_slots, found in zip(inputs, lengths, together, strict=True):
-        (alone,) = label_search(model, spelling, [ids], [n_slots], k=2, width=4, max_width=64)
+        (alone,) = label_search(
+            model, spelling, [ids], [n_slots], k=2, effort=Effort(width=4, max_width=64)
+        )
         assert found.paths == alone.paths
         assert found.log_p == pytest.approx(alone.log_p, abs=1e-5)
         assert all(len(path) == n_slots for path in found.paths)

@@ -12,7 +12,7 @@ from groot.guides import GUIDES
 from groot.guides.grammar import Grammar, label_grammar
 from groot.recipes.start import make_labeler
 from groot.reward_models.prefix_model import RewardModel
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.search.sampling import sample
 from groot.search.steered_search import steered_search
 from groot.writer.writer import example_of
@@ -69,7 +69,9 @@ def test_a_beam_that_holds_all_finds_the_best_of_all(kind, labeler, examples):
     found = search(labeler, some, guide, k=5, width=2000)
     for example, best in zip(some, found, strict=True):
         input_ids, slots = codec.input_ids(example), labeler.form.slots(example)
-        (every,) = label_search(labeler.model, codec, [input_ids], [slots], k=2000, width=2000)
+        (every,) = label_search(
+            labeler.model, codec, [input_ids], [slots], k=2000, effort=Effort(width=2000)
+        )
         assert every.exact
         targets = [codec.encode_path(example, path) for path in every.paths]
         # the end token is forced, and forced tokens are not scored
@@ -104,7 +106,9 @@ def test_without_weight_it_is_label_search(labeler, examples, judge):
     found = search(labeler, examples, guide, k=3, width=300, batch_size=2)
     inputs = [labeler.codec.input_ids(example) for example in examples]
     slots = [labeler.form.slots(example) for example in examples]
-    wanted = label_search(labeler.model, labeler.codec, inputs, slots, k=3, width=300)
+    wanted = label_search(
+        labeler.model, labeler.codec, inputs, slots, k=3, effort=Effort(width=300)
+    )
     for mine, theirs in zip(found, wanted, strict=True):
         assert mine.log_p == pytest.approx(theirs.log_p, abs=1e-4)
 

@@ -9,7 +9,7 @@ import torch
 
 from groot.models import text_model
 from groot.search import tree_search
-from groot.search.label_search import label_search
+from groot.search.label_search import Effort, label_search
 from groot.targets import SentinelTags, SingleClass
 from groot.writer.writer import example_of
 
@@ -36,7 +36,7 @@ def test_the_result_is_that_of_stepping(monkeypatch, k, width, sharpness, tokens
         stepped, guessed = (
             label_search(
                 TableModel(80, sharpness, grows=grows), spelling, [(number,)], [n_slots],
-                k=k, width=width, max_width=0,
+                k=k, effort=Effort(width=width, max_width=0),
             )[0]
             for grows in (False, True)
         )  # fmt: skip
@@ -51,7 +51,7 @@ def test_it_takes_fewer_passes_than_slots_and_the_fewest_where_guesses_come_true
     for make in (TableModel, LastChoiceModel):
         for grows in (False, True):
             model = make(80, 2.0, grows=grows)
-            label_search(model, spelling, [(3,)], [12], k=2, width=2, max_width=0)
+            label_search(model, spelling, [(3,)], [12], k=2, effort=Effort(width=2, max_width=0))
             passes[make, grows] = model.passes
     assert passes[TableModel, False] == 12
     assert passes[TableModel, True] < 12
@@ -61,7 +61,7 @@ def test_it_takes_fewer_passes_than_slots_and_the_fewest_where_guesses_come_true
 def test_one_slot_takes_one_pass():
     spelling = Spelling(SingleClass(("a", "b")), ONE_TOKEN)
     model = TableModel(60, 1.0, grows=True)
-    (found,) = label_search(model, spelling, [(4,)], [1], k=2, width=2, max_width=0)
+    (found,) = label_search(model, spelling, [(4,)], [1], k=2, effort=Effort(width=2, max_width=0))
     assert sorted(found.paths) == [("a",), ("b",)]
     assert found.exact
 
@@ -80,7 +80,7 @@ def test_the_lists_of_a_t5_are_those_of_stepping(family, tmp_path, make_model_fo
         return [
             label_search(
                 labeler.model, labeler.codec, [labeler.codec.input_ids(one)],
-                [labeler.form.slots(one)], k=5, width=5, max_width=0,
+                [labeler.form.slots(one)], k=5, effort=Effort(width=5, max_width=0),
             )[0]
             for one in examples
         ]  # fmt: skip

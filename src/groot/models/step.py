@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -85,6 +86,17 @@ class StepModel(Protocol):
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """Logits of hidden states [..., d] over the vocabulary, or over the tokens `ids` only."""
+
+
+@contextmanager
+def evaluating(model: StepModel) -> Iterator[None]:
+    """Dropout off inside; afterwards the model is in the mode that it was in."""
+    was_training = model.training
+    model.train(False)
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 class Spelling(Protocol):

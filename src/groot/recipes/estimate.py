@@ -11,7 +11,7 @@ import torch
 from groot.config import Config
 from groot.models.scoring import candidate_log_p
 from groot.recipes.items import Item, Variation
-from groot.search.label_search import first_width, label_search, next_width
+from groot.search.label_search import Effort, first_width, label_search, next_width
 from groot.writer.labeler import Labeler
 
 STEPS = 3
@@ -52,7 +52,7 @@ def seconds_per_step(labeler: Labeler, items: Sequence[Item], config: Config) ->
             [labeler.codec.input_ids(item.example) for item in texts],
             [labeler.form.slots(item.example) for item in texts],
             k=config.optimise.num_candidates,
-            max_width=next_width(first_width(config.optimise.num_candidates)),
+            effort=Effort(max_width=next_width(first_width(config.optimise.num_candidates))),
         )
     seconds["search"] = (time.perf_counter() - started) / TEXTS
     return seconds

@@ -14,7 +14,7 @@ from groot.evaluation.records import read_records, write_records
 from groot.outputs.choose import expected_rewards
 from groot.recipes.items import Item, Variation
 from groot.rewards import Reward
-from groot.search.label_search import first_width, label_search, next_width
+from groot.search.label_search import Effort, first_width, label_search, next_width
 from groot.types import Candidate, Example, Gold
 from groot.writer.labeler import Labeler
 
@@ -97,7 +97,8 @@ def generate(
             inputs,
             [labeler.form.slots(example) for example in examples],
             k=settings.num_candidates,
-            max_width=next_width(first_width(settings.num_candidates)),  # nearly all are proven
+            # nearly all are proven
+            effort=Effort(max_width=next_width(first_width(settings.num_candidates))),
             batch_size=settings.batch_size,
         )
         rows = []

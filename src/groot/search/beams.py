@@ -11,6 +11,7 @@ import torch
 
 from groot.errors import ConfigError
 from groot.guides.guide import Chooser, Guide, Prefixes, Written
+from groot.models.step import evaluating
 from groot.search.next_token import (
     WritingModel,
     check_counts,
@@ -146,19 +147,15 @@ def beam_search(
     if isinstance(guide, Chooser):
         raise ConfigError(f"guide {guide.name!r} chooses among samples; it cannot steer beams.")
     order = sorted(range(len(inputs)), key=lambda i: len(inputs[i]))
-    found: list[list[Written]] = [[] for _ in inputs]
-    was_training = model.training
-    model.train(False)
-    try:
+    written: list[list[Written]] = [[] for _ in inputs]
+    with evaluating(model):
         for first in range(0, len(order), batch_size):
             batch = order[first : first + batch_size]
             prefixes = empty_texts(inputs, batch, model.device)
             results = _search(model, prefixes, k, max_new_tokens, groups, diversity, guide)
             for i, result in zip(batch, results, strict=True):
-                found[i] = result
-    finally:
-        model.train(was_training)
-    return found
+                written[i] = result
+    return written
 
 
 def _search(

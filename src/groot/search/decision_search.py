@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from groot.models.step import StepModel
-from groot.search.found import Found, is_proven, vocabulary_log_p
+from groot.search.found import Found, Goal
 from groot.search.label_tables import LabelTables
-from groot.targets.grammar import Normalise
 
 _MANY = 1 << 30  # more tokens than any target has
 
@@ -74,11 +73,7 @@ def decision_search(
     tables: LabelTables,
     glues: list[list[tuple[int, ...]]],
     memory: Any,
-    *,
-    k: int,
-    n_proven: int,
-    width: int,
-    normalise: Normalise,
+    goal: Goal,
 ) -> list[Found]:
     """Search the top k targets of a batch of texts.
 
@@ -87,73 +82,126 @@ def decision_search(
         glues: per text, the forced tokens before each slot, and last those behind the last one.
         memory: the texts, encoded.
     """
-    device, is_global = model.device, normalise == "vocabulary"
-    n_slots = torch.tensor([len(glue) - 1 for glue in glues], device=device)
-    glue, glue_size = _padded(glues, device)
-    texts = torch.arange(len(glues), device=device)  # those that still have prefixes
-    lost = torch.full((len(glues),), -math.inf, device=device)
-    done = _Done(len(glues), k, device)
-    zeros = torch.zeros((len(glues), 1), dtype=torch.long, device=device)
-    beams = _Beams(zeros.float(), zeros, zeros, glue[:, :1], glue_size[:, :1])
-    empty = torch.zeros((len(glues), 0), dtype=torch.long, device=device)
-    lexicon = tables.lexicon([ids for some in glues for ids in some])
-    decoding, hidden = model.begin(memory, texts, empty, lexicon=lexicon)
-    choices = _predict(model, tables, beams, empty[:, None], hidden, is_global)
-    history: list[tuple[Tensor, Tensor, Tensor]] = []
-    while True:
-        last_round, n_before = len(history) - 1, beams.log_p.shape[1]
-        decides = beams.waiting == 0
-        step = choices.view(len(texts), n_before, -1) + tables.blocked[beams.state]
-        if not is_global:
-            step = step.log_softmax(-1)
-        grown = (beams.log_p[:, :, None] + step).masked_fill(~decides[:, :, None], -math.inf)
-        kept = beams.log_p.masked_fill(decides, -math.inf)
-        if is_global:  # whole where nothing waits but a last token, which is counted already
-            is_whole = (beams.slot == n_slots[texts, None]) & (beams.waiting <= 1)
-            whole = beams.log_p.masked_fill(~is_whole, -math.inf)
-            rank = torch.arange(n_before, device=device).expand_as(beams.slot)
-            done.add(texts, whole, last_round, rank, torch.zeros_like(rank))
-            kept = kept.masked_fill(is_whole, -math.inf)
-            grown = grown.masked_fill(is_whole[:, :, None], -math.inf)
-        else:
-            closed = beams.slot[:, :, None] + tables.closes[beams.state]
-            is_whole = (closed == n_slots[texts, None, None]) & decides[:, :, None]
-            whole, index = _best(grown.masked_fill(~is_whole, -math.inf).flatten(1), k)
-            rank = torch.div(index, tables.n_columns, rounding_mode="floor")
-            said = tables.says[beams.state.gather(1, rank), index % tables.n_columns]
-            done.add(texts, whole, last_round, rank, said)
-            grown = grown.masked_fill(is_whole, -math.inf)
-        # each column of a prefix that decides is a candidate; the last column is to wait
-        best, index = _best(torch.cat([grown, kept[:, :, None]], dim=2).flatten(1), width + 1)
+    search = _Search(model, tables, glues, memory, goal)
+    while search.step():
+        pass
+    return search.collect()
+
+
+class _Search:
+    """The prefixes of a batch of texts, and what became of them.
+
+    Attributes:
+        texts: [B] those that still have prefixes.
+        beams: their prefixes.
+        done: whole targets of all texts.
+        lost: of all texts, the highest log_p that was dropped so far.
+        history: per round the texts, and of each prefix which one it continues and what it says.
+    """
+
+    def __init__(
+        self,
+        model: StepModel,
+        tables: LabelTables,
+        glues: list[list[tuple[int, ...]]],
+        memory: Any,
+        goal: Goal,
+    ) -> None:
+        device = model.device
+        self.model, self.tables, self.goal = model, tables, goal
+        self.n_slots = torch.tensor([len(glue) - 1 for glue in glues], device=device)
+        self.glue, self.glue_size = _padded(glues, device)
+        self.texts = torch.arange(len(glues), device=device)
+        self.lost = torch.full((len(glues),), -math.inf, device=device)
+        self.done = _Done(len(glues), goal.k, device)
+        zeros = torch.zeros((len(glues), 1), dtype=torch.long, device=device)
+        forced, n_forced = self.glue[:, :1], self.glue_size[:, :1]
+        self.beams = _Beams(zeros.float(), zeros, zeros, forced, n_forced)
+        self.history: list[tuple[Tensor, Tensor, Tensor]] = []
+        empty = torch.zeros((len(glues), 0), dtype=torch.long, device=device)
+        lexicon = tables.lexicon([ids for glue in glues for ids in glue])
+        self.decoding, self.hidden = model.begin(memory, self.texts, empty, lexicon=lexicon)
+
+    def step(self) -> bool:
+        """Let what has nothing forced before it decide, and feed; False where nothing is left."""
+        candidates = self._candidates()
+        best, index = _best(candidates.flatten(1), self.goal.width + 1)
         # what is not above the k-th whole target is not worth going on with
-        best = best.masked_fill(best <= done.log_p[texts, -1:], -math.inf)
-        if best.shape[1] > width:
-            lost[texts] = torch.maximum(lost[texts], best[:, width])
+        best = best.masked_fill(best <= self.done.log_p[self.texts, -1:], -math.inf)
+        if best.shape[1] > self.goal.width:
+            dropped, width = best[:, self.goal.width], self.goal.width
+            self.lost[self.texts] = torch.maximum(self.lost[self.texts], dropped)
             best, index = best[:, :width], index[:, :width]
         counts = (best > -math.inf).sum(1)
         keep = int(counts.max())
         if keep == 0:
-            break
+            return False
         still = counts.nonzero()[:, 0]
-        best, index = best[still, :keep], index[still, :keep]
+        self._take(still, best[still, :keep], index[still, :keep])
+        return True
+
+    def _candidates(self) -> Tensor:
+        """[B, W, A + 1] log_p of the prefixes that go on; notes those that are whole.
+
+        Each column of a prefix that decides is a candidate; the last column is to wait.
+        """
+        beams, tables = self.beams, self.tables
+        decides = beams.waiting == 0
+        logits = self.model.logits(self.hidden[:, -1], tables.choice_ids).float()
+        logits = logits.view(*beams.log_p.shape, -1) + tables.blocked[beams.state]
+        grown = beams.log_p[:, :, None] + logits.log_softmax(-1)
+        grown = grown.masked_fill(~decides[:, :, None], -math.inf)
+        kept = beams.log_p.masked_fill(decides, -math.inf)
+        closed = beams.slot[:, :, None] + tables.closes[beams.state]
+        is_whole = (closed == self.n_slots[self.texts, None, None]) & decides[:, :, None]
+        whole, index = _best(grown.masked_fill(~is_whole, -math.inf).flatten(1), self.goal.k)
+        rank = torch.div(index, tables.n_columns, rounding_mode="floor")
+        says = tables.says[beams.state.gather(1, rank), index % tables.n_columns]
+        self.done.add(self.texts, whole, len(self.history) - 1, rank, says)
+        return torch.cat([grown.masked_fill(is_whole, -math.inf), kept[:, :, None]], dim=2)
+
+    def _take(self, still: Tensor, log_p: Tensor, index: Tensor) -> None:
+        """Keep the candidates `index` [B', W'] of the texts `still`; feed as all can take."""
+        n_before, tables = self.beams.log_p.shape[1], self.tables
         parents = torch.div(index, tables.n_columns + 1, rounding_mode="floor")
-        rows = still[:, None] * n_before + parents
-        if len(still) < len(texts) or keep > 1 or n_before > 1:
-            is_all = len(still) == len(texts)
-            decoding.reorder(rows.view(-1), slice(None) if is_all else still)
-        texts = texts[still]
+        rows = (still[:, None] * n_before + parents).view(-1)
+        is_all = len(still) == len(self.texts)
+        if not is_all or index.shape[1] > 1 or n_before > 1:
+            self.decoding.reorder(rows, slice(None) if is_all else still)
+        self.texts = self.texts[still]
         column = index % (tables.n_columns + 1)
-        beams, says = _choose(
-            beams, rows.view(-1), best, column, tables, (glue[texts], glue_size[texts])
-        )
-        history.append((texts, parents, says))
+        glue = self.glue[self.texts], self.glue_size[self.texts]
+        beams, says = _choose(self.beams, rows, log_p, column, tables, glue)
+        self.history.append((self.texts, parents, says))
         # as many tokens as all prefixes have waiting
-        m = int(beams.waiting.masked_fill(best == -math.inf, _MANY).min())
+        m = int(beams.waiting.masked_fill(log_p == -math.inf, _MANY).min())
         fed, beams.run = beams.run[:, :, :m], beams.run[:, :, m:]
         beams.waiting = (beams.waiting - m).clamp(min=0)
-        hidden = decoding.advance(fed.reshape(-1, m), at=None if is_global else slice(-1, None))
-        choices = _predict(model, tables, beams, fed[:, :, 1:], hidden, is_global)
-    return _collect(done, history, lost, tables, n_proven, width)
+        self.beams = beams
+        self.hidden = self.decoding.advance(fed.reshape(-1, m), at=slice(-1, None))
+
+    def collect(self) -> list[Found]:
+        """Found of every text."""
+        history, done, symbols = self.history, self.done, self.tables.symbols
+        shape = (len(self.lost), max((parents.shape[1] for _, parents, _ in history), default=1))
+        log_p, last, rank = (part.cpu().numpy() for part in (done.log_p, done.round, done.rank))
+        every = np.arange(len(self.lost))[:, None]
+        said = [done.said.cpu().numpy()]
+        for round_ in range(len(history) - 1, -1, -1):
+            texts, parents, says = (part.cpu().numpy() for part in history[round_])
+            parent_of, said_by = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+            parent_of[texts, : parents.shape[1]] = parents
+            said_by[texts, : parents.shape[1]] = says
+            took_part = last >= round_
+            said.append(np.where(took_part, said_by[every, rank], 0))
+            rank = np.where(took_part, parent_of[every, rank], rank)
+        chosen = np.stack(said[::-1], axis=2).tolist()  # [texts, k, rounds] indices of symbols
+        paths = [
+            [[symbol for index in path for symbol in symbols[index]] for path in of_text]
+            for of_text in chosen
+        ]
+        rows = zip(paths, log_p.tolist(), self.lost.tolist(), strict=True)
+        return [self.goal.found(*row) for row in rows]
 
 
 def _padded(glues: list[list[tuple[int, ...]]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -172,33 +220,6 @@ def _padded(glues: list[list[tuple[int, ...]]], device: torch.device) -> tuple[T
 def _best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     best = values.topk(min(count, values.shape[1]), dim=1)
     return best.values, best.indices
-
-
-def _predict(
-    model: StepModel,
-    tables: LabelTables,
-    beams: _Beams,
-    fed: Tensor,
-    hidden: Tensor,
-    is_global: bool,
-) -> Tensor:
-    """What follows: logits, or log_p over the vocabulary, of the choices [N, A].
-
-    Over the vocabulary, the forced tokens that are predicted here are counted into the prefixes:
-    those fed behind the first one, fed [B, W, m - 1], and the first one that waits.
-    """
-    if not is_global:
-        return model.logits(hidden[:, -1], tables.choice_ids).float()
-    waits = beams.waiting > 0
-    ahead = pad(beams.run[:, :, :1], (0, 1 - min(1, beams.run.shape[2])))
-    forced = torch.cat([fed, ahead], dim=2)
-    choices, taken = vocabulary_log_p(
-        model, hidden, tables.choice_ids, forced.reshape(hidden.shape[:2])
-    )
-    taken = taken.view(forced.shape)
-    gone = taken[:, :, :-1].sum(2) + taken[:, :, -1].masked_fill(~waits, 0.0)
-    beams.log_p = beams.log_p + gone
-    return choices
 
 
 def _choose(
@@ -224,7 +245,7 @@ def _choose(
     behind = 1 + count[:, :, None] + torch.arange(glue_ids.shape[2], device=slot.device)
     run = torch.where(closes[:, :, None], run.scatter(2, behind, glue_ids), run)
     size = max(run.shape[2], old.run.shape[2])
-    before, run = (pad(some, (0, size - some.shape[2])) for some in (old.run, run))
+    before, run = (pad(ids, (0, size - ids.shape[2])) for ids in (old.run, run))
     grown = _Beams(
         log_p,
         torch.where(waits, old.state, tables.next_states[old.state, column]),
@@ -233,35 +254,3 @@ def _choose(
         torch.where(waits, old.waiting, 1 + count + closes * glue_size),
     )
     return grown, tables.says[old.state, column].masked_fill(waits, 0)
-
-
-def _collect(
-    done: _Done,
-    history: list[tuple[Tensor, Tensor, Tensor]],
-    lost: Tensor,
-    tables: LabelTables,
-    n_proven: int,
-    width: int,
-) -> list[Found]:
-    shape = (len(lost), max((parents.shape[1] for _, parents, _ in history), default=1))
-    log_p, last, rank = (part.cpu().numpy() for part in (done.log_p, done.round, done.rank))
-    every = np.arange(len(lost))[:, None]
-    said = [done.said.cpu().numpy()]
-    for round_ in range(len(history) - 1, -1, -1):
-        texts, parents, says = (part.cpu().numpy() for part in history[round_])
-        parent_of, said_by = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        parent_of[texts, : parents.shape[1]] = parents
-        said_by[texts, : parents.shape[1]] = says
-        took_part = last >= round_
-        said.append(np.where(took_part, said_by[every, rank], 0))
-        rank = np.where(took_part, parent_of[every, rank], rank)
-    paths = np.stack(said[::-1], axis=2).tolist()
-    results = []
-    for values, of_text, bound in zip(log_p.tolist(), paths, lost.tolist(), strict=True):
-        real = [value for value in values if value > -math.inf]
-        some = tuple(
-            tuple(symbol for index in path if index for symbol in tables.symbols[index])
-            for path in of_text[: len(real)]
-        )
-        results.append(Found(some, tuple(real), is_proven(real, n_proven, bound), width))
-    return results

@@ -1,21 +1,15 @@
-"""What a search hands back, and the ways to it: histories of choices, probabilities of tokens."""
+"""What a search hands back, and the ways to it: what is asked of it, histories of choices."""
 
 from __future__ import annotations
 
 import dataclasses
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
-
-from groot.models.step import StepModel
-
-# logits of the whole vocabulary that are held at a time
-LOGITS_AT_A_TIME = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,33 @@ class Found:
     width: int
     scores: tuple[float, ...] | None = None
     followed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is asked of one search.
+
+    Args:
+        k: targets wanted of each text.
+        n_proven: the first so many of them are to be proven, 1 to k.
+        width: prefixes kept.
+    """
+
+    k: int
+    n_proven: int
+    width: int
+
+    def found(self, paths: Iterable[Iterable[str]], log_p: Iterable[float], lost: float) -> Found:
+        """The result for one text.
+
+        Args:
+            paths: targets, best first.
+            log_p: of each; those of -inf come last and are none.
+            lost: the highest log_p of the prefixes that were dropped; -inf where none was.
+        """
+        values = tuple(value for value in log_p if value > -math.inf)
+        targets = tuple(tuple(path) for path, _ in zip(paths, values, strict=False))
+        return Found(targets, values, is_proven(values, self.n_proven, lost), self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,37 +109,6 @@ def trace(
     return said
 
 
-def vocabulary_log_p(
-    model: StepModel, hidden: Tensor, choice_ids: Tensor, forced: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Log-probabilities over the whole vocabulary, of which only those asked for are kept.
-
-    Args:
-        hidden: [N, m, d].
-        choice_ids: [A] tokens asked for behind the last of m.
-        forced: [N, m] the token that follows each of m.
-
-    Returns:
-        [N, A] of the choices behind the last, and [N, m] of the forced ones.
-    """
-    n, m, _ = hidden.shape
-    flat, targets = hidden.reshape(n * m, -1), forced.reshape(-1)
-    sums, taken, size = [], [], n * m
-    start = 0
-    while start < n * m:
-        logits = model.logits(flat[start : start + size]).float()
-        if start == 0 and logits.shape[1] * len(logits) > LOGITS_AT_A_TIME:
-            size = max(1, LOGITS_AT_A_TIME // logits.shape[1])
-            logits = logits[:size]
-        part = targets[start : start + size]
-        sums.append(logits.logsumexp(1))
-        taken.append(logits.gather(1, part[:, None])[:, 0])
-        start += size
-    norm = torch.cat(sums).view(n, m)
-    choices = model.logits(hidden[:, -1], choice_ids).float() - norm[:, -1:]
-    return choices, torch.cat(taken).view(n, m) - norm
-
-
 def best_sums(lists: Sequence[Sequence[float]], k: int) -> list[tuple[tuple[int, ...], float]]:
     """The k best ways to take one number from each descending list, by their sum.
 
@@ -144,20 +134,20 @@ def best_sums(lists: Sequence[Sequence[float]], k: int) -> list[tuple[tuple[int,
     return best
 
 
-def united(one: Found, other: Found) -> Found:
-    """The targets that either search found."""
-    log_p = dict(zip(other.paths, other.log_p, strict=True))
-    log_p |= dict(zip(one.paths, one.log_p, strict=True))
+def united(first: Found, second: Found) -> Found:
+    """The targets that either search found, with the certificate of the first."""
+    log_p = dict(zip(second.paths, second.log_p, strict=True))
+    log_p |= dict(zip(first.paths, first.log_p, strict=True))
     best = sorted(log_p.items(), key=lambda pair: -pair[1])
     paths, values = zip(*best, strict=True) if best else ((), ())
-    return dataclasses.replace(one, paths=tuple(paths), log_p=tuple(values), scores=None)
+    return dataclasses.replace(first, paths=tuple(paths), log_p=tuple(values), scores=None)
 
 
-def without_targets(one: Found) -> Found:
+def without_targets(found: Found) -> Found:
     """The certificate alone, which is short."""
-    return dataclasses.replace(one, paths=(), log_p=(), scores=None)
+    return dataclasses.replace(found, paths=(), log_p=(), scores=None)
 
 
-def by_score(one: Found) -> Found:
+def by_score(found: Found) -> Found:
     """What a guided search found, with its scores for log-probabilities."""
-    return dataclasses.replace(one, log_p=one.scores or one.log_p)
+    return dataclasses.replace(found, log_p=found.scores or found.log_p)

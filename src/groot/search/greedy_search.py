@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from groot.search.batch import Batch
-from groot.search.found import Found, SlotStep, is_proven
+from groot.search.found import Found, Goal, SlotStep
 
 
 def greedy_search(batch: Batch, *, noted: int = 1) -> tuple[list[Found], list[SlotStep]]:
@@ -73,15 +73,16 @@ def greedy_search(batch: Batch, *, noted: int = 1) -> tuple[list[Found], list[Sl
     log_p[~is_slot] = 0.0
     log_p[:, 1:] += log_p[:, :-1, :1].cumsum(1)
     lost = np.where(is_slot, log_p[:, :, 1:].max(2, initial=-math.inf), -math.inf).max(1).tolist()
-    results = []
-    for n, row, value, bound in zip(
-        n_slots, tables.names[columns[:, 1:]], log_p[:, -1, 0].tolist(), lost, strict=True
-    ):
-        results.append(Found((tuple(row[:n]),), (value,), is_proven([value], 1, bound), 1))
+    goal, names = Goal(k=1, n_proven=1, width=1), tables.names[columns[:, 1:]]
+    whole_log_p = log_p[:, -1, 0].tolist()
+    results = [
+        goal.found([path[:n]], [value], bound)
+        for n, path, value, bound in zip(n_slots, names, whole_log_p, lost, strict=True)
+    ]
     no_parents = torch.zeros(liked[:, 0].shape, dtype=torch.long)
     is_all = liked.shape[2] == tables.n_columns
     steps = [
-        SlotStep(1, torch.from_numpy(log_p[:, slot]), no_parents, torch.from_numpy(some), is_all)
-        for slot, some in enumerate(liked.swapaxes(0, 1))
+        SlotStep(1, torch.from_numpy(log_p[:, slot]), no_parents, torch.from_numpy(of_slot), is_all)
+        for slot, of_slot in enumerate(liked.swapaxes(0, 1))
     ]
     return results, steps

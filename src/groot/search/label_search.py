@@ -11,21 +11,21 @@ Source of the bound: Meister et al., Best-First Beam Search (2020), monotonicity
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
-from groot.models.step import Spelling, StepModel
+from groot.models.step import Spelling, StepModel, evaluating
 from groot.search.batch import Batch
 from groot.search.decision_search import decision_search
 from groot.search.follow_up import DROPPED, FollowUp
-from groot.search.found import Found
+from groot.search.found import Found, Goal
 from groot.search.greedy_search import greedy_search
-from groot.search.label_tables import LabelTables, tables_of
+from groot.search.label_tables import tables_of
 from groot.search.slot_search import slot_search
 from groot.search.tree_search import tree_search
-from groot.targets.grammar import Normalise
 
-__all__ = ["Found", "first_width", "label_search", "next_width"]
+__all__ = ["Effort", "Found", "first_width", "label_search", "next_width"]
 
 TEXTS_IN_PARALLEL = 4  # up to so many, greedy search guesses and checks instead of stepping
 WIDEST_TREE = 16  # prefixes up to which one text is searched over guessed beams
@@ -55,6 +55,23 @@ def next_width(width: int) -> int:
     return max(SECOND, GROWTH * width)
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a search does for its proofs.
+
+    Args:
+        width: prefixes kept in the first search; None is `first_width`.
+        max_width: what was dropped of texts without a certificate is followed up, and those that
+            still lack one are searched again at twice the width, up to this one; at most `width`
+            switches both off. See `proofs` for what it cost.
+        n_proven: the first so many targets are to be proven, 1 to k; None is all.
+    """
+
+    width: int | None = None
+    max_width: int = MAX_WIDTH
+    n_proven: int | None = None
+
+
 @torch.inference_mode()
 def label_search(
     model: StepModel,
@@ -63,84 +80,53 @@ def label_search(
     n_slots: Sequence[int],
     *,
     k: int,
-    n_proven: int | None = None,
-    width: int | None = None,
-    max_width: int = MAX_WIDTH,
+    effort: Effort = Effort(),
     batch_size: int = 64,
-    normalise: Normalise = "allowed",
 ) -> list[Found]:
     """Search the top k targets of each input.
 
     Args:
+        model: the model that writes.
+        codec: the label grammar in its token ids.
         inputs: token ids of each input.
         n_slots: slots of each target.
         k: targets wanted per input.
-        n_proven: the first so many of them are to be proven, 1 to k; default all.
-        width: prefixes kept; default `first_width`.
-        max_width: what was dropped of inputs without a certificate is followed up, and those that
-            still lack one are searched again at twice the width, up to this one; at most `width`
-            switches both off. See `proofs` for what it cost.
+        effort: how wide is searched, and how much is proven.
         batch_size: inputs searched together, of similar length.
-        normalise: over what the grammar allows, or over the vocabulary, forced tokens included.
 
     Returns:
         one Found per input, in the order given.
     """
-    was_training = model.training
-    if was_training:
-        model.train(False)
-    tables = tables_of(codec, model.device)
-    width = width or first_width(k)
-    found: list[Found | None] = [None] * len(inputs)
-    if normalise == "allowed":  # a text without words has one target, and it is forced
-        for i in (i for i, n in enumerate(n_slots) if n == 0):
-            found[i] = Found(((),), (0.0,), True, width)
-    todo = [i for i, one in enumerate(found) if one is None]
+    width = effort.width or first_width(k)
+    # a text without words has one target, and it is forced
+    results = {i: Found(((),), (0.0,), True, width) for i, n in enumerate(n_slots) if n == 0}
+    todo = [i for i in range(len(inputs)) if i not in results]
     todo.sort(key=lambda i: (len(inputs[i]), n_slots[i]))
-    while todo:
-        size = max(1, min(batch_size, batch_size * 16 // width))
-        for first in range(0, len(todo), size):
-            # most slots first, so that finished texts are the last rows of a batch
-            batch = sorted(todo[first : first + size], key=lambda i: -n_slots[i])
-            results = _search(
-                model,
-                codec,
-                tables,
-                [inputs[i] for i in batch],
-                [n_slots[i] for i in batch],
-                k=k,
-                n_proven=n_proven or k,
-                width=width,
-                normalise=normalise,
-                follows=width < max_width,
-            )
-            for i, one in zip(batch, results, strict=True):
-                found[i] = one
-        if width >= max_width:
-            break
-        todo = [i for i in todo if not _found(found[i]).exact]
-        width = min(next_width(width), max_width)
-    if was_training:
-        model.train(True)
-    return [_found(one) for one in found]
-
-
-def _found(one: Found | None) -> Found:
-    assert one is not None
-    return one
+    with evaluating(model):
+        while todo:
+            goal = Goal(k, effort.n_proven or k, width)
+            size = max(1, min(batch_size, batch_size * 16 // width))
+            for first in range(0, len(todo), size):
+                # most slots first, so that finished texts are the last rows of a batch
+                rows = sorted(todo[first : first + size], key=lambda i: -n_slots[i])
+                texts, slots = [inputs[i] for i in rows], [n_slots[i] for i in rows]
+                follows = width < effort.max_width
+                answers = _search(model, codec, texts, slots, goal, follows=follows)
+                results.update(zip(rows, answers, strict=True))
+            if width >= effort.max_width:
+                break
+            todo = [i for i in todo if not results[i].exact]
+            width = min(next_width(width), effort.max_width)
+    return [results[i] for i in range(len(inputs))]
 
 
 def _search(
     model: StepModel,
     codec: Spelling,
-    tables: LabelTables,
     inputs: list[Sequence[int]],
     n_slots: list[int],
+    goal: Goal,
     *,
-    k: int,
-    n_proven: int,
-    width: int,
-    normalise: Normalise,
     follows: bool,
 ) -> list[Found]:
     """One batch at one width, longest text first.
@@ -148,39 +134,22 @@ def _search(
     Args:
         follows: whether to follow up what is dropped, for a proof.
     """
-    memory = model.encode(inputs)
+    tables, memory = tables_of(codec, model.device), model.encode(inputs)
     glues = {n: codec.glue_ids(n) for n in set(n_slots)}
     ends = {glue[-1] for glue in glues.values()}
     (end,) = ends if len(ends) == 1 else ((),)
-    keeps_step = tables.keeps_step and len(end) == 1 and min(n_slots) > 0
-    can_guess = keeps_step and normalise == "allowed" and tables.open_behind is not None
-    if not keeps_step:
-        return decision_search(
-            model,
-            tables,
-            [glues[n] for n in n_slots],
-            memory,
-            k=k,
-            n_proven=n_proven,
-            width=width,
-            normalise=normalise,
-        )
+    if not tables.keeps_step or len(end) != 1:
+        return decision_search(model, tables, [glues[n] for n in n_slots], memory, goal)
     texts = Batch(model, tables, glues[n_slots[0]][:-1], end[0], memory, n_slots)
-    if can_guess and 1 < width <= WIDEST_TREE and len(inputs) == 1 and model.grows:
-        return [tree_search(texts, k=k, n_proven=n_proven, width=width)]
+    can_guess = tables.open_behind is not None
+    if can_guess and 1 < goal.width <= WIDEST_TREE and len(inputs) == 1 and model.grows:
+        return [tree_search(texts, goal)]
     follows = follows and can_guess
     noted = DROPPED if follows else 1
-    if can_guess and k == width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
+    if can_guess and goal.k == goal.width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
         found, steps = greedy_search(texts, noted=noted)
     else:
-        found, steps = slot_search(
-            texts,
-            k=k,
-            n_proven=n_proven,
-            width=width,
-            normalise=normalise,
-            noted=noted,
-        )
-    if not follows or all(one.exact for one in found):
+        found, steps = slot_search(texts, goal, noted=noted)
+    if not follows or all(result.exact for result in found):
         return found
-    return FollowUp(texts, found=found, steps=steps, n_proven=n_proven).run()
+    return FollowUp(texts, found=found, steps=steps, n_proven=goal.n_proven).run()

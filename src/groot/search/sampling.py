@@ -15,6 +15,7 @@ from torch import Tensor
 
 from groot.errors import ConfigError
 from groot.guides.guide import Chooser, Guide, Prefixes, Written
+from groot.models.step import evaluating
 from groot.search.next_token import (
     WritingModel,
     check_counts,
@@ -90,9 +91,7 @@ def sample(
     keys = sample_keys(inputs, n_samples, seed)
     todo = sorted(range(len(keys)), key=lambda i: (len(inputs[i // n_samples]), i))
     written: list[Written | None] = [None] * len(keys)
-    was_training = model.training
-    model.train(False)
-    try:
+    with evaluating(model):
         for first in range(0, len(todo), batch_size):
             batch = todo[first : first + batch_size]
             texts = _write(
@@ -106,8 +105,6 @@ def sample(
             )
             for i, text in zip(batch, texts, strict=True):
                 written[i] = text
-    finally:
-        model.train(was_training)
     drawn = [text for text in written if text is not None]
     if isinstance(guide, Chooser):
         groups = [drawn[i : i + guide.n_samples] for i in range(0, len(drawn), guide.n_samples)]

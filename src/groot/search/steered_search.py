@@ -20,7 +20,7 @@ from torch import Tensor
 from groot.errors import ConfigError
 from groot.guides.guide import Guide, Listed, Prefixes
 from groot.guides.making import refusal_of_labels
-from groot.models.step import Spelling, StepModel
+from groot.models.step import Spelling, StepModel, evaluating
 from groot.search.found import Found
 from groot.search.label_tables import LabelTables, tables_of
 
@@ -64,29 +64,17 @@ def steered_search(
     check_steers_labels(guide)
     tables = tables_of(codec, model.device)
     check_takes_guides(tables)
-    was_training = model.training
-    model.train(False)
-    found = [Found(((),), (0.0,), False, width, (0.0,))] * len(inputs)  # of a text without words
+    results = [Found(((),), (0.0,), False, width, (0.0,))] * len(inputs)  # of texts without words
     todo = sorted((i for i, n in enumerate(n_slots) if n), key=lambda i: n_slots[i])
-    try:
+    with evaluating(model):
         for first in range(0, len(todo), batch_size):
             # longest first, so that finished texts are the last rows of a batch
-            batch = todo[first : first + batch_size][::-1]
-            results = _search(
-                model,
-                codec,
-                tables,
-                [inputs[i] for i in batch],
-                [n_slots[i] for i in batch],
-                guide,
-                k=k,
-                width=width,
-            )
-            for i, one in zip(batch, results, strict=True):
-                found[i] = one
-    finally:
-        model.train(was_training)
-    return found
+            rows = todo[first : first + batch_size][::-1]
+            texts, slots = [inputs[i] for i in rows], [n_slots[i] for i in rows]
+            answers = _search(model, codec, texts, slots, guide, k=k, width=width)
+            for i, answer in zip(rows, answers, strict=True):
+                results[i] = answer
+    return results
 
 
 def check_takes_guides(tables: LabelTables) -> None:
@@ -107,7 +95,6 @@ def check_steers_labels(guide: Listed) -> None:
 def _search(
     model: StepModel,
     codec: Spelling,
-    tables: LabelTables,
     inputs: list[Sequence[int]],
     n_slots: list[int],
     guide: Guide,
@@ -116,7 +103,7 @@ def _search(
     width: int,
 ) -> list[Found]:
     """One batch, longest text first."""
-    device = model.device
+    device, tables = model.device, tables_of(codec, model.device)
     glue = codec.glue_ids(n_slots[0])
     texts = len(inputs)
     rows = torch.arange(texts, device=device)  # the text of each prefix
@@ -125,9 +112,9 @@ def _search(
     state = guide.begin(inputs, rows)
     state = _follow(guide, state, rows, begin)
     tokens, log_p = begin, torch.zeros(texts, device=device)
-    said = torch.zeros((texts, 0), dtype=torch.long, device=device)
+    choices = torch.zeros((texts, 0), dtype=torch.long, device=device)
     states = torch.zeros(texts, dtype=torch.long, device=device)
-    found: list[Found] = []
+    results: list[Found] = []
     beams = 1
     for slot in range(n_slots[0]):
         logits = model.logits(hidden[:, -1], tables.choice_ids).float()
@@ -143,16 +130,16 @@ def _search(
         index = (torch.arange(texts, device=device)[:, None] * beams + parents).view(-1)
         columns = columns.view(texts, -1).gather(1, place).view(-1)
         log_p = total.view(texts, -1).gather(1, place).view(-1)
-        said = torch.cat([said[index], columns[:, None]], dim=1)
+        choices = torch.cat([choices[index], columns[:, None]], dim=1)
         beams = best.shape[1]
         still = sum(n > slot + 1 for n in n_slots)
         over = slice(still, None), slice(0, k)  # the best of the texts that end here
-        paths, values = said.view(texts, beams, -1)[over], log_p.view(texts, beams)[over]
-        found = _found(tables, paths, values, best[over], width) + found
+        paths, values = choices.view(texts, beams, -1)[over], log_p.view(texts, beams)[over]
+        results = _found(tables, paths, values, best[over], width) + results
         if not still:
             break
         kept = still * beams
-        index, columns, log_p, said = (part[:kept] for part in (index, columns, log_p, said))
+        index, columns, log_p, choices = (part[:kept] for part in (index, columns, log_p, choices))
         states = tables.next_states[states[index], columns]
         ahead = torch.tensor(glue[slot + 1], device=device).expand(kept, -1)
         fed = torch.cat([tables.choice_ids[columns][:, None], ahead], dim=1)
@@ -160,7 +147,7 @@ def _search(
         hidden = decoding.advance(fed, at=slice(-1, None))
         state = _follow(guide, state, index, fed)
         tokens, rows, texts = torch.cat([tokens[index], fed], dim=1), rows[index], still
-    return found
+    return results
 
 
 def _follow(guide: Guide, state: object, index: Tensor, tokens: Tensor) -> object:
@@ -172,22 +159,20 @@ def _follow(guide: Guide, state: object, index: Tensor, tokens: Tensor) -> objec
 
 
 def _found(
-    tables: LabelTables, said: Tensor, log_p: Tensor, scores: Tensor, width: int
+    tables: LabelTables, choices: Tensor, log_p: Tensor, scores: Tensor, width: int
 ) -> list[Found]:
-    """Of texts that are finished: columns said [b, k, slots], log_p [b, k] and scores [b, k]."""
-    # a token says the same symbol from every state that allows it
-    names = [tables.symbols[int(place)] for place in tables.says.max(0).values]
+    """Of texts that are finished: columns chosen [b, k, slots], log_p [b, k] and scores [b, k]."""
     results = []
-    rows = zip(said.tolist(), log_p.tolist(), scores.tolist(), strict=True)
-    for paths, values, order in rows:
-        kept = [place for place, score in enumerate(order) if score > -math.inf]
+    paths = tables.names[choices.cpu().numpy()].tolist()
+    for targets, values, order in zip(paths, log_p.tolist(), scores.tolist(), strict=True):
+        kept = [rank for rank, score in enumerate(order) if score > -math.inf]
         results.append(
             Found(
-                tuple(tuple(names[c][0] for c in paths[place]) for place in kept),
-                tuple(values[place] for place in kept),
+                tuple(tuple(targets[rank]) for rank in kept),
+                tuple(values[rank] for rank in kept),
                 False,
                 width,
-                tuple(order[place] for place in kept),
+                tuple(order[rank] for rank in kept),
             )
         )
     return results

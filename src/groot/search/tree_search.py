@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from groot.search.batch import Batch
-from groot.search.found import Found, is_proven, trace
+from groot.search.found import Found, Goal, trace
 
 TOKENS_A_PASS = 64  # by measurement: on a processor, fewer take hardly less time
 
@@ -151,15 +151,15 @@ class _Tree:
             return self.log_p[nodes]
         depths, columns = self.depth[nodes], self.column[nodes]
         models = np.where(known, nodes, self.like[depths, columns])
-        found = self.log_p[models]
+        log_p = self.log_p[models]
         strange = np.flatnonzero(models < 0)
         if len(strange):
             logits = self.chain_logits[depths[strange]] + self.blocked[columns[strange]]
-            found[strange] = logits.log_softmax(-1).numpy()
-        return found
+            log_p[strange] = logits.log_softmax(-1).numpy()
+        return log_p
 
 
-def tree_search(text: Batch, *, k: int, n_proven: int, width: int) -> Found:
+def tree_search(text: Batch, goal: Goal) -> Found:
     """Search the top k targets of one text, over the allowed tokens.
 
     Args:
@@ -168,17 +168,16 @@ def tree_search(text: Batch, *, k: int, n_proven: int, width: int) -> Found:
     tree, slots = _Tree(text), len(text.glue)
     start, none = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
     steps = [_Step(start, np.zeros(1, dtype=np.float32), -math.inf, none, none)]
-    while asked := _look_ahead(tree, steps, slots, width):
+    while asked := _look_ahead(tree, steps, slots, goal.width):
         tree.ask(np.concatenate(asked))
     *_, last = steps
     path_ids = trace(
         [step.parents[None] for step in steps[1:]],
         [step.columns[None] for step in steps[1:]],
-        np.arange(min(k, len(last.log_p)))[None],
+        np.arange(min(goal.k, len(last.log_p)))[None],
     )
-    values = tuple(last.log_p[:k].tolist())
-    paths = tuple(map(tuple, text.tables.names[path_ids[0]].tolist()))
-    return Found(paths, values, is_proven(values, n_proven, last.lost), width)
+    paths = text.tables.names[path_ids[0]].tolist()
+    return goal.found(paths, last.log_p[: goal.k].tolist(), last.lost)
 
 
 def _look_ahead(tree: _Tree, steps: list[_Step], slots: int, width: int) -> list[np.ndarray]:

@@ -11,14 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from groot.errors import ModelError
 
 END = "</s>"
-
-# log_p over the tokens that the grammar allows, or over the model's whole vocabulary
-Normalise = Literal["allowed", "vocabulary"]
 
 
 class Symbol(str):

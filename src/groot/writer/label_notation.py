@@ -16,7 +16,7 @@ from groot.models.text_model import TextModel
 from groot.outputs.choose import Choice
 from groot.outputs.marginals import Marginals, joined, marginals
 from groot.search.found import Found, best_sums, united
-from groot.search.label_search import first_width, label_search
+from groot.search.label_search import Effort, first_width, label_search
 from groot.search.steered_search import steered_search
 from groot.targets import LabelFormat
 from groot.targets.grammar import EncodedTarget
@@ -209,9 +209,7 @@ class LabelNotation:
                 inputs or [self.input_ids(piece) for piece in pieces],
                 [self.format.slots(piece) for piece in pieces],
                 k=max(asked.k, asked.searched),
-                n_proven=asked.k,
-                width=width,
-                max_width=asked.max_width,
+                effort=Effort(width, asked.max_width, asked.k),
                 batch_size=asked.batch_size,
             )
         )
