@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
-from groot.guides.guide import Guide, Listed, Prefixes
+from groot.guides.guide import Guide, Listed, Prefixes, SumOfGuides
 from groot.guides.making import refusal_of_labels
 from groot.models.step import Spelling, StepModel, evaluating
 from groot.search.found import Found
@@ -88,8 +88,10 @@ def check_takes_guides(tables: LabelTables) -> None:
 
 def check_steers_labels(guide: Listed) -> None:
     """Raise ConfigError for a guide that has no reward of whole prefixes."""
-    if not guide.steers_labels:
-        raise ConfigError(refusal_of_labels(guide.name))
+    parts = guide.guides if isinstance(guide, SumOfGuides) else (guide,)
+    for part in parts:
+        if not part.steers_labels:
+            raise ConfigError(refusal_of_labels(part.name))
 
 
 def _search(
