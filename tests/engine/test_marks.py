@@ -265,10 +265,10 @@ def test_differences_are_sentences_that_name_what_differs():
         {"seed": True, "fit": {"passes": 4, "rate": 0.1}},
     )
     assert differences(before, now) == [
-        "the model is not the same as before",
-        "the test data was not there before",
-        "the candidates file is not there any more",
-        "the reward was not there before",
+        "the model: changed",
+        "the test data: not there before",
+        "the candidates file: not there any more",
+        "the reward: not there before",
         "fit.passes was 3 and is 4 now",
         "old was True and is absent now",
         "seed was 1 and is True now",

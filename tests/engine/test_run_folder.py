@@ -113,9 +113,9 @@ def test_the_same_run_goes_on(tmp_path):
         (changed(reward=["f1"]), "reward was ['f0.5'] and is ['f1'] now"),
         (
             changed({"the training data": "cd34"}),
-            "the training data is not the same as before",
+            "the training data: changed",
         ),
-        (changed({"the model": "ef56"}), "the model was not there before"),
+        (changed({"the model": "ef56"}), "the model: not there before"),
         (changed(torch="3"), "torch was '2' and is '3' now"),
         (changed(extra=True), "extra was absent and is True now"),
     ],
@@ -181,6 +181,70 @@ def test_stages_stay_done(tmp_path):
         assert run.is_done("fit")
         assert not run.is_done("optimise")
         assert run.info_of("fit") == {"dev f1": 0.5, "steps": 12}
+
+
+# What stages wrote
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A run whose stages wrote a folder and a file."""
+    with RunFolder(tmp_path / "run") as run:
+        run.check_same_run(MARKS)
+        for name, content in (
+            ("fitted/model.safetensors", b"weights"),
+            ("fitted/more/tokenizer.json", b"{}"),
+            ("candidates/round-1.parquet", b"rows"),
+        ):
+            (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (run.path / name).write_bytes(content)
+        run.mark_done("fit", wrote=["fitted"])
+        run.mark_done("candidates of round 1", wrote=["candidates/round-1.parquet"])
+    return tmp_path / "run"
+
+
+def test_what_a_stage_wrote_is_read_again(finished):
+    with RunFolder(finished) as run:
+        assert run.written("fitted") == finished / "fitted"
+        assert run.written("candidates/round-1.parquet").read_bytes() == b"rows"
+        (finished / "fitted" / "calibration.json").write_text("{}")  # what came later is no matter
+        assert run.written("fitted") == finished / "fitted"
+        with pytest.raises(CheckpointError, match="was not written by a finished stage"):
+            run.written("model")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("fitted", "fitted/model.safetensors"),
+        ("fitted", "fitted/more/tokenizer.json"),
+        ("candidates/round-1.parquet", "candidates/round-1.parquet"),
+    ],
+)
+@pytest.mark.parametrize("how", ["first bit", "last bit", "cut", "missing"])
+def test_one_bit_of_what_a_stage_wrote_is_missed(finished, name, file, how):
+    content = bytearray((finished / file).read_bytes())
+    if how == "missing":
+        (finished / file).unlink()
+    elif how == "cut":
+        (finished / file).write_bytes(content[:-1])
+    else:
+        content[0 if how == "first bit" else -1] ^= 1
+        (finished / file).write_bytes(content)
+    others = {"fitted", "candidates/round-1.parquet"} - {name}
+    with RunFolder(finished) as run:
+        with pytest.raises(CheckpointError, match=f"{file}: damaged, missing or changed"):
+            run.written(name)
+        for other in others:
+            run.written(other)
+
+
+def test_a_stage_that_writes_again_is_held_to_what_it_wrote_last(finished):
+    with RunFolder(finished) as run:
+        (finished / "fitted" / "model.safetensors").write_bytes(b"others")
+        (finished / "fitted" / "more" / "tokenizer.json").unlink()
+        run.mark_done("fit", wrote=["fitted"])
+        assert run.written("fitted")
 
 
 # The log

@@ -187,7 +187,7 @@ class Marks:
     >>> before = Marks({"the model": mark_of_bytes(b"1")}, {"fit": {"passes": 3}})
     >>> now = Marks({"the model": mark_of_bytes(b"2")}, {"fit": {"passes": 4}})
     >>> differences(before, now)
-    ['the model is not the same as before', 'fit.passes was 3 and is 4 now']
+    ['the model: changed', 'fit.passes was 3 and is 4 now']
     >>> Marks.from_json(before.to_json()) == before
     True
     """
@@ -219,17 +219,17 @@ class Marks:
 
 
 def differences(before: Marks, now: Marks) -> list[str]:
-    """What differs between two tables of marks, a plain sentence each; [] where nothing does."""
+    """What differs between two tables of marks, a plain line each; [] where nothing does."""
     lines = []
     for name in [*before.contents, *(now.contents.keys() - before.contents.keys())]:
         old, new = before.contents.get(name), now.contents.get(name)
         if old != new:
-            change = "is not the same as before"
+            change = "changed"
             if old is None:
-                change = "was not there before"
+                change = "not there before"
             elif new is None:
-                change = "is not there any more"
-            lines.append(f"{name} {change}")
+                change = "not there any more"
+            lines.append(f"{name}: {change}")
     return lines + _setting_changes(before.to_json()["settings"], now.to_json()["settings"])
 
 

@@ -1,6 +1,6 @@
 """The folder of a run: one owner at a time, a log that a kill cannot tear, what is done so far.
 
-DIR/run.json     what the run was started with, and its finished stages
+DIR/run.json     what the run was started with, its finished stages, the marks of what they wrote
 DIR/log.jsonl    one JSON line per step
 DIR/.lock        held while a process works in DIR; .owner.json says which
 """
@@ -26,7 +26,7 @@ from groot.engine.files import (
     to_json,
     write_json,
 )
-from groot.engine.marks import Marks, differences
+from groot.engine.marks import Marks, content_files, differences, mark_of_file
 from groot.errors import CheckpointError, OutputError
 
 log = logging.getLogger(__name__)
@@ -158,13 +158,54 @@ class RunFolder:
         info: dict[str, Any] = stages[stage]["info"]
         return info
 
-    def mark_done(self, stage: str, info: Mapping[str, Any] | None = None) -> None:
-        """Remember for good that a stage is done. Its files must be in place before."""
+    def mark_done(
+        self, stage: str, info: Mapping[str, Any] | None = None, *, wrote: Sequence[str] = ()
+    ) -> None:
+        """Remember for good that a stage is done.
+
+        Args:
+            stage: its name.
+            info: plain values, for `info_of`.
+            wrote: files and folders below the run, in place by now, that a later start reads
+                again; their marks are remembered for `written`.
+        """
         if self.is_writer:
             record = self._record()
             entry = {"info": dict(info or {}), "log_position": self.sync_log()}
             stages = {**record.get("stages", {}), stage: entry}
-            self._save_record({**record, "stages": stages})
+            kept = {**record.get("written", {})}
+            for name in wrote:
+                kept[name] = {inner: mark_of_file(file) for inner, file in self._files(name)}
+            self._save_record({**record, "stages": stages, "written": kept})
+
+    def written(self, name: str) -> Path:
+        """A file or folder that a stage wrote, after a look at every bit of it.
+
+        Raises:
+            CheckpointError: some of it is missing or is not what was written.
+        """
+        path = self.path / name
+        if not self.is_writer:  # the main process looks, and it may be ahead of this one
+            return path
+        marks = self._record().get("written", {}).get(name)
+        if marks is None:
+            raise CheckpointError(f"{path} was not written by a finished stage of this run.")
+        now = {inner: mark_of_file(file) for inner, file in self._files(name)}
+        wrong = [inner for inner in marks if now.get(inner) != marks[inner]]
+        if wrong:
+            places = ", ".join(str(path / inner) if inner else str(path) for inner in wrong)
+            raise CheckpointError(
+                f"{places}: damaged, missing or changed since this run wrote it.\n"
+                f"  Restore it from a copy, or start again in another folder."
+            )
+        return path
+
+    def _files(self, name: str) -> list[tuple[str, Path]]:
+        """What stands under a name: (place below it, file); the place of a plain file is ""."""
+        path = self.path / name
+        if path.is_dir():
+            return sorted(content_files(path).items())
+        return [("", path)] if path.is_file() else []
 
     # The log
 

@@ -186,11 +186,11 @@ def train_reward_model(
                         with write_folder(out / "model") as folder:
                             reward_model.save(folder)
                     accelerator.wait_for_everyone()
-                    run.mark_done("reward model", dataclasses.asdict(result))
+                    run.mark_done("reward model", dataclasses.asdict(result), wrote=["model"])
             except Interrupted as stopped:
                 events(Note(f"{stopped}; the same command again continues", "warning"))
                 interrupt.leave()
-            results = _report(out / "model", items, held_items, run, missed)
+            results = _report(run.written("model"), items, held_items, run, missed)
             if accelerator.is_main_process:
                 write_json(out / RESULTS_FILE, results)
             run.mark_done("report")

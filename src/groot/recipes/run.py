@@ -16,7 +16,6 @@ from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted
 from groot.errors import DataError, ModelError
 from groot.models.embedded import count_parameters
-from groot.models.model_folder import SETTINGS_FILE
 from groot.recipes.estimate import seconds_per_step
 from groot.recipes.items import training_items
 from groot.recipes.job import Job
@@ -98,7 +97,7 @@ def train_on(
     threads = threads_of(config) if labeler is None else config.threads
     with compute_threads(threads), catch_interrupts() as interrupt:
         accelerator = make_accelerator()
-        is_new = not (out / "start" / SETTINGS_FILE).is_file()
+        is_new = not RunFolder(out).is_done("start")
         if is_new:
             # before the folder is made: a model that cannot be loaded should leave none
             if data.is_text:

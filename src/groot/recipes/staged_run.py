@@ -162,15 +162,17 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
     def do(self, holder: Holder | None) -> dict[str, Any]:
         """Do the run, or what is left of it; returns what results.json holds."""
         run, main = self.run, self.accelerator.is_main_process
-        if run.is_done("evaluate"):
+        results_file = run.path / RESULTS_FILE
+        if self._is_measured("evaluate") and results_file.is_file():
             self.events(Note(f"{run.path}: this run is finished"))
-            results: dict[str, Any] = json.loads((run.path / RESULTS_FILE).read_text("utf-8"))
+            results: dict[str, Any] = json.loads(results_file.read_text("utf-8"))
             return results
         if holder is not None and main:
             free_space_check(run.path, self._disk_bytes(holder))
             write_text(run.path / CONFIG_FILE, to_yaml(self.config))
             with write_folder(run.path / "start") as folder:
                 holder.save(folder)
+            run.mark_done("start", wrote=["start"])
         self.accelerator.wait_for_everyone()
         holder = self._load("start")
         items, missed = self.items(holder)
@@ -186,7 +188,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         return self._evaluate()
 
     def _load(self, name: str) -> Holder:
-        holder = self.open(self.run.path / name)
+        holder = self.open(self.run.written(name))
         settings = self.config.model
         if settings.lora_r and name != "model":
             model = add_lora(
@@ -241,7 +243,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         settings, passes = self.config.fit, self.passes()
         if passes == 0:
             self._save(holder, "fitted")
-            self.run.mark_done("fit", {"seconds": 0.0})
+            self.run.mark_done("fit", {"seconds": 0.0}, wrote=["fitted"])
             return self._load("fitted")
         stage = self._stage(
             "fit",
@@ -254,7 +256,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         )
         result = self.fit(holder, items, stage)
         self._save(holder, "fitted")
-        self.run.mark_done("fit", dataclasses.asdict(result))
+        self.run.mark_done("fit", dataclasses.asdict(result), wrote=["fitted"])
         return self._load("fitted")  # as a continued run would
 
     def _optimise(self, holder: Holder, items: Sequence[TrainItem]) -> None:
@@ -281,10 +283,11 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
             )
             result = self.contrast(holder, items, cases, stage, round)
             self._save(holder, folder)
-            self.run.mark_done(round.name, dataclasses.asdict(result))
+            self.run.mark_done(round.name, dataclasses.asdict(result), wrote=[folder])
             holder = self._load(folder)
-        if not rounds and not (self.run.path / "model").exists():
+        if not rounds and not self.run.is_done("no rounds"):
             self._save(holder, "model")
+            self.run.mark_done("no rounds", wrote=["model"])
 
     def rounds(self) -> list[Round]:
         """The rounds of the run, in order."""
@@ -295,10 +298,10 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         if settings.candidates_file is not None and not round.distils:
             return read_cases(Path(settings.candidates_file), self.examples_of(items))
         items = list(items) * round.variations
-        path = self.run.path / "candidates" / f"{round.file_name}.parquet"
-        stage = round.candidates
+        name = f"candidates/{round.file_name}.parquet"
+        path, stage = self.run.path / name, round.candidates
         if self.run.is_done(stage):
-            return read_cases(path)
+            return read_cases(self.run.written(name))
         self.run.rewind_log()  # a run that was killed here has logged this stage already
         counts = RewardCount(self.reward, self.accelerator)
         started = time.perf_counter()
@@ -322,7 +325,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         total = sum(len(case.rows) for case in cases)
         seconds = time.perf_counter() - started
         info = {"candidates": total, "rewards": counts.so_far(), "seconds": seconds}
-        self.run.mark_done(stage, info)
+        self.run.mark_done(stage, info, wrote=[name])
         self.events(StageFinished(stage, seconds, numbers))
         return cases
 
@@ -354,7 +357,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
                 "rewards_missing": self._reward_counts(),
             }
             write_json(self.run.path / RESULTS_FILE, results)
-        self.run.mark_done("evaluate")
+        self.run.mark_done("evaluate", {"evaluation": evaluation.model_dump()})
         self.accelerator.wait_for_everyone()
         return results
 
@@ -362,10 +365,10 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
         """Predictions of a model in each order, stored and measured."""
         evaluation, examples = self.config.evaluation, self.data.test
         keys = {how: name if how == "top" else f"{name}_{how}" for how in self.choices}
-        paths = {key: self.run.path / "evaluation" / f"{key}.jsonl" for key in keys.values()}
+        names = {key: f"evaluation/{key}.jsonl" for key in keys.values()}
         stage = f"evaluate {name}"
-        if not self.run.is_done(stage):
-            holder = self.open(self.run.path / folder)
+        if not self._is_measured(stage):
+            holder = self.open(self.run.written(folder))
             holder.model.to(self.accelerator.device)
             self.events(StageStarted(stage, len(examples)))
             counts = RewardCount(self.reward, self.accelerator)
@@ -381,15 +384,18 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
                     ranked = [
                         list(some[: evaluation.k]) for some in self.ranked(examples, found, how)
                     ]
-                    write_records(paths[key], examples, with_rewards(examples, ranked, self.reward))
+                    rewarded = with_rewards(examples, ranked, self.reward)
+                    write_records(self.run.path / names[key], examples, rewarded)
             self.accelerator.wait_for_everyone()
             searches = [search for one in answers for search in one.searches]
             proven = proofs(searches).as_json() if searches else None
-            self.run.mark_done(stage, {"rewards": counts.so_far(), "proofs": proven})
+            info = {"rewards": counts.so_far(), "proofs": proven}
+            info["evaluation"] = evaluation.model_dump()
+            self.run.mark_done(stage, info, wrote=[*names.values()])
             self.events(StageFinished(stage, time.perf_counter() - started, {}))
         measured = {}
-        for key, path in paths.items():
-            kept, ranked = read_records(path)
+        for key, file in names.items():
+            kept, ranked = read_records(self.run.written(file))
             measured[key] = measure(
                 kept,
                 ranked,
@@ -404,6 +410,11 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
             )
             measured[key] = dataclasses.replace(measured[key], is_duplicate=is_duplicate)
         return measured
+
+    def _is_measured(self, stage: str) -> bool:
+        """Whether a stage that measures is done, the way the settings ask for by now."""
+        wanted = self.config.evaluation.model_dump()
+        return self.run.is_done(stage) and self.run.info_of(stage)["evaluation"] == wanted
 
     def _seconds(self) -> dict[str, float]:
         """Of both stages, over all the starts of the run; making candidates is part of optimise."""

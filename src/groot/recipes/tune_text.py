@@ -1,7 +1,7 @@
 """Tuning a generator with DPO or GRPO: the reference that guides of the frozen model stand beside.
 
 DIR/model        the tuned generator
-DIR/latest       grpo: the weights after the last round, to continue from
+DIR/rounds/N     grpo: the weights after the last finished round, to continue from
 DIR/results-tune.json what it was tuned with, and the measurement that chose the weights
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from groot.data.preferences import Preference, PreferenceSet, cut_held_out
 from groot.engine.batches import BatchOrder
 from groot.engine.events import Note, OnEvent, ignore_events
-from groot.engine.files import write_folder, write_json
+from groot.engine.files import discard, write_folder, write_json
 from groot.engine.interrupts import catch_interrupts
 from groot.engine.marks import Marks, mark_of_examples
 from groot.engine.processes import make_accelerator
@@ -273,7 +273,7 @@ class _Job:
             for number in range(1, settings.rounds + 1)
             if self.run.is_done(f"round {number}")
         ]
-        tuned = self._copy(self.out / "latest" if done else folder)
+        tuned = self._copy(self.run.written(f"rounds/{done[-1]}") if done else folder)
         before = self._mean_reward(self.frozen, held, reward)
         values = {0: before} | {n: self.run.info_of(f"round {n}")["best"] for n in done}
         if not done:
@@ -304,10 +304,12 @@ class _Job:
                 steps, seconds = steps + result.steps, seconds + result.seconds
             else:  # all samples of each prompt have one reward: nothing to learn this time
                 values[number] = values[number - 1]
-            self._save(tuned, self.out / "latest")
+            latest = f"rounds/{number}"  # not in place of the one before: a kill may come now
+            self._save(tuned, self.out / latest)
             if values[number] > best:
                 self._save(tuned, self.out / "model")
-            self.run.mark_done(f"round {number}", {"best": values[number]})
+            self.run.mark_done(f"round {number}", {"best": values[number]}, wrote=[latest])
+            self._forget_round(number - 1)
         best_round = max(values, key=lambda n: (values[n], -n))
         return {
             "objective": "grpo",
@@ -333,6 +335,11 @@ class _Job:
         if self.run.is_writer:
             with write_folder(folder) as place:
                 generator.save(place)
+
+    def _forget_round(self, number: int) -> None:
+        before = self.out / f"rounds/{number}"
+        if self.run.is_writer and before.exists():
+            discard(before)
 
     def _pair_items(self, pairs: Sequence[Preference]) -> list[TuneItem]:
         """Pairs in token ids; those with outputs that are too long, or equal, are left out."""
