@@ -71,14 +71,14 @@ def test_columns_by_name_or_number(tmp_path):
 
 
 def test_bad_rows_are_named(tmp_path):
-    path = write(tmp_path, b'text,label\nok,x\nshort\ncaf\xe9,x\nb,\nc,y\n"open,z\nd,y\n')
+    path = write(tmp_path, b'text,label\nok,x\nshort\ncaf\xe9,x\nb,\nc,y\n"open,z\nd\xc3\xa9,y\n')
     result = read_csv(path)
-    assert [example.text for example in result.examples] == ["ok", "c"]
+    assert [example.text for example in result.examples] == ["ok", "c", "dé"]
     found = {problem.source.rpartition(":")[2]: problem.reason for problem in result.problems}
     assert found["3"] == "1 cells, where the first row has 2"
     assert "not UTF-8" in found["4"]
     assert found["5"] == "the label is empty"
-    assert "it ends at line 8" in found["7"]
+    assert "a quote is not closed" in found["7"]
     assert len(found) == 4
 
 

@@ -65,24 +65,28 @@ def test_spans(tmp_path, row):
 def test_classes_texts_ids_and_columns(tmp_path):
     path = write(
         tmp_path,
-        {"id": 7, "text": "hi", "class": "Greet", "lang": "en"},
+        {"id": 7, "text": "hi", "class": "Greet", "lang": "en", "answer": "Hello"},
         {"text": "hi", "classes": ["a", "b", "a"]},
         {"text": "hi", "label": "Greet"},
         {"text": "hi", "label": 1},
         {"text": "hi", "classes": []},
-        {"prompt": "Name one.", "completion": "Nina", "difficulty": 3},
-        {"text": "Name one.", "reference": "Nina"},
         {"text": "hi"},
-        {"text": "", "spans": []},
     )
     examples = read_jsonl(path).examples
     assert [e.classes for e in examples[:5]] == [("Greet",), ("a", "b"), ("Greet",), ("1",), ()]
-    assert [e.reference for e in examples[5:7]] == ["Nina", "Nina"]
     assert [e.id for e in examples[:2]] == ["7", "x:2"]
-    assert examples[0].columns == {"lang": "en"}
-    assert examples[5].columns == {"difficulty": 3}
-    assert examples[7].gold is None
-    assert (examples[8].spans, examples[8].words) == ((), ())
+    assert examples[0].columns == {"lang": "en", "answer": "Hello"}
+    assert examples[5].gold is None
+    path = write(
+        tmp_path,
+        {"prompt": "Name one.", "completion": "Nina", "difficulty": 3},
+        {"text": "Name one.", "reference": "Nina"},
+    )
+    examples = read_jsonl(path).examples
+    assert [e.reference for e in examples] == ["Nina", "Nina"]
+    assert examples[0].columns == {"difficulty": 3}
+    empty = only(tmp_path, {"text": "", "spans": []})
+    assert (empty.spans, empty.words) == ((), ())
 
 
 def test_a_task_takes_its_gold_only(tmp_path):

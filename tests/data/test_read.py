@@ -1,9 +1,10 @@
-import inspect
+from dataclasses import fields
 
 import pytest
 
 from groot.data import READERS, Problem, read_examples, read_splits
 from groot.data.benchmarks import cut_dev
+from groot.data.head import read_head
 from groot.data.result import ReadResult
 from groot.errors import ConfigError, DataError, UnknownNameError
 from groot.types import Example
@@ -13,16 +14,17 @@ CONLL = "play\tO\nnina\tB-artist\n\n" * 12
 
 @pytest.mark.parametrize("name", READERS)
 def test_contract_of_readers(name, tmp_path):
-    """Every reader takes (path, *, task, ...), documents its file, and raises DataError alone."""
+    """Every reader takes a task, documents its file and settings, and raises DataError alone."""
     reader = READERS[name]
-    parameters = list(inspect.signature(reader).parameters.values())
-    assert parameters[0].kind is parameters[0].POSITIONAL_OR_KEYWORD
-    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters[1:])
-    assert "task" in [parameter.name for parameter in parameters]
-    assert reader.__doc__
-    for content in (b"", b"\n \n", b"\xff\xfe\x00\x01", b"\x00\x00", b"{", b"\x80 \x80\n"):
+    assert reader.read.__doc__
+    names = [field.name for field in fields(reader.settings)]
+    assert "task" in names
+    documented = "".join(kind.__doc__ for kind in reader.settings.__mro__[:-1])
+    assert all(f"{setting}:" in documented for setting in names)
+    for content in (b"", b"\n \n", b"\xff\xfe\x00\x01", b"\x00\x00", b"{", b"[", b"\x80 \x80\n"):
         path = tmp_path / "x.txt"
         path.write_bytes(content)
+        assert 0 <= reader.looks_like(read_head(path)) <= 1
         with pytest.raises(DataError, match=r"x\.txt"):
             reader(path)
     with pytest.raises(DataError, match="missing"):

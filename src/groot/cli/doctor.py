@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from groot.cli.console import answer, answer_json, answer_table
+from groot.cli.console import answer, answer_json, answer_table, harmless
 from groot.cli.reader_option import ReaderOption, parse_reader
 from groot.config import Config, describe
 
@@ -43,6 +43,9 @@ def doctor(
     else:
         from groot.cli.tables import diagnosis_tables
 
+        for name, counts in diagnosis.splits.items():
+            if counts.reading:
+                answer(harmless(f"{name}: read as {counts.reading}"))
         for table in diagnosis_tables(diagnosis, shown_places=SHOWN_PLACES):
             answer_table(table)
         answer(diagnosis.verdict)

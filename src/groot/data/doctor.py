@@ -19,6 +19,8 @@ Level = Literal["error", "warning", "info"]
 MAX_PLACES = 100
 # share of rows above which rows that cannot be used are an error
 _MAX_BAD_SHARE = 0.1
+# kinds of notes on rows whose gold was changed to fit, or read in part
+_CHANGED = ("overlap", "discontinuous", "annotators")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class SplitCounts:
         rows: examples and problems together.
         examples: rows that are used.
         scheme: of the tags; None where there are none.
+        reading: how the file was understood; "" where there was nothing to find out.
         labels: spans or examples of each label, the most frequent first.
         n_words: shortest, median, 95 % and longest length in words.
         gold: gold spans, those in rows that cannot be used included.
@@ -71,6 +74,7 @@ class SplitCounts:
     n_words: dict[str, float]
     gold: int
     lost: LostGold
+    reading: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -79,6 +83,7 @@ class SplitCounts:
             "examples": self.examples,
             "problems": self.rows - self.examples,
             "scheme": self.scheme,
+            "reading": self.reading,
             "labels": self.labels,
             "n_words": self.n_words,
             "gold_spans": self.gold,
@@ -141,6 +146,7 @@ def examine(
     counts = {name: _counts(result, lost[name]) for name, result in results.items()}
     findings: list[Finding] = []
     for name, result in results.items():
+        findings += _doubts(name, result)
         findings += _bad_rows(name, result)
         findings += _gold_of(name, result)
         findings += lost_findings(name, counts[name].gold, lost[name])
@@ -190,6 +196,7 @@ def _counts(result: ReadResult, lost: LostGold) -> SplitCounts:
     }
     gold = sum(len(example.spans or ()) for example in result.examples)
     gold += sum(problem.n_spans for problem in result.problems)
+    gold += sum(note.n_spans for note in result.notes if note.kind == "overlap")
     return SplitCounts(
         result.n_rows,
         len(result.examples),
@@ -198,7 +205,15 @@ def _counts(result: ReadResult, lost: LostGold) -> SplitCounts:
         n_words,
         gold,
         lost,
+        str(result.reading or ""),
     )
+
+
+def _doubts(name: str, result: ReadResult) -> Iterable[Finding]:
+    """What the file could mean besides, each with the setting that decides."""
+    for doubt in result.reading.doubts if result.reading else ():
+        message = f"{name} was read as {result.reading}: {doubt}"
+        yield Finding("warning", "reading", message, 1, (result.where,))
 
 
 def _bad_rows(name: str, result: ReadResult) -> Iterable[Finding]:
@@ -250,15 +265,17 @@ def lost_findings(name: str, n_gold: int, lost: LostGold) -> Iterable[Finding]:
 
 
 def _illegal(name: str, result: ReadResult) -> Iterable[Finding]:
-    if result.notes:
-        texts = _several(len({note.source for note in result.notes}), "text")
+    if notes := [note for note in result.notes if note.kind == "illegal tag"]:
+        texts = _several(len({note.source for note in notes}), "text")
         message = (
-            f"{_several(len(result.notes), 'tag')} in {texts} of {name} illegal in the scheme "
+            f"{_several(len(notes), 'tag')} in {texts} of {name} illegal in the scheme "
             f"{result.scheme}; each is read as if it began or went on with a span. "
-            f"First: {result.notes[0]}"
+            f"First: {notes[0]}"
         )
-        places = _places(result.notes)
-        yield Finding("warning", "illegal tags", message, len(result.notes), places)
+        yield Finding("warning", "illegal tags", message, len(notes), _places(notes))
+    if notes := [note for note in result.notes if note.kind in _CHANGED]:
+        message = f"{_several(len(notes), 'text')} of {name} read with a change. First: {notes[0]}"
+        yield Finding("warning", "changed gold", message, len(notes), _places(notes))
 
 
 def _key(example: Example) -> str:

@@ -2,90 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groot.data.jsonl import check_conventions
-from groot.data.offsets import Ends, OffsetUnit
-from groot.data.result import Problem, ReadResult, RowError
-from groot.data.rows import read_row
-from groot.data.tagged import TaggedRow, read_tagged
+from groot.data.file_format import FileFormat
+from groot.data.head import Head
+from groot.data.json_rows import read_named_rows
+from groot.data.result import ROW_LENGTH, ReadResult
+from groot.data.settings import RowSettings
 from groot.errors import DataError
-from groot.types import Example, Task
 
 _SPLIT_NAMES = {"dev": ("dev", "validation", "valid"), "train": ("train",), "test": ("test",)}
+DATASET_DICT, DATASET_INFO = "dataset_dict.json", "dataset_info.json"
 
 
-def read_datasets(
-    where: str | Path,
-    *,
-    task: Task | None = None,
-    split: str | None = None,
-    config: str | None = None,
-    revision: str | None = None,
-    scheme: str | None = None,
-    prefer_scheme: str = "IOB2",
-    tags_field: str | None = None,
-    class_separator: str | None = None,
-    offset_unit: OffsetUnit = "codepoint",
-    ends: Ends = "exclusive",
-) -> ReadResult:
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings(RowSettings):
+    """What read_datasets takes.
+
+    Args:
+        split: of the dataset; "dev" also finds "validation". Default "train".
+        config: the dataset's configuration, where it has several.
+        revision: the commit or tag on the Hub.
+    """
+
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+
+
+def read_datasets(where: str | Path, **given: Any) -> ReadResult:
     """Read one Example per row; the fields are those of JSON lines.
 
-    Numbers of ClassLabel features become the names that the features give them.
+    Numbers of ClassLabel features become the names that the features give them, wherever in a row
+    they stand; a number without a name, such as -1, is no gold.
 
     Args:
         where: a folder written by `save_to_disk`, or a name on the Hub (needs a network, or the
             dataset in the cache).
-        task: which gold to take; None takes all there is.
-        split: of the dataset; "dev" also finds "validation". Default "train".
-        config: the dataset's configuration, where it has several.
-        revision: the commit or tag on the Hub.
-        scheme: of the tags; None detects it.
-        prefer_scheme: the scheme to take where several fit equally well.
-        tags_field: the field of tags; None: "tags", "ner_tags" or "labels".
-        class_separator: what stands between several classes in one string.
-        offset_unit: "codepoint" or "utf16".
-        ends: "exclusive" or "inclusive".
+        given: those of DatasetSettings.
 
     Raises:
         DataError: if the dataset or the split is not there, or no row can be used.
     """
-    check_conventions(offset_unit, ends)
-    rows, name = load_split(where, split or "train", config, revision)
-    return read_rows(
-        rows,
-        f"{where}:{name}",
-        task=task,
-        scheme=scheme,
-        prefer_scheme=prefer_scheme,
-        tags_field=tags_field,
-        class_separator=class_separator,
-        offset_unit=offset_unit,
-        ends=ends,
-    )
+    settings = DatasetSettings(**given)
+    rows, name = load_split(where, settings.split or "train", settings.config, settings.revision)
+    return read_table(rows, f"{where}:{name}", settings, format="datasets")
 
 
-def read_rows(
-    dataset: Any,
-    where: str,
-    *,
-    task: Task | None = None,
-    scheme: str | None = None,
-    prefer_scheme: str = "IOB2",
-    tags_field: str | None = None,
-    class_separator: str | None = None,
-    offset_unit: OffsetUnit = "codepoint",
-    ends: Ends = "exclusive",
-) -> ReadResult:
-    """Read one Example per row of a `datasets.Dataset` in memory, or of any sequence of dicts.
+def read_rows(dataset: Any, where: str, **given: Any) -> ReadResult:
+    """Read one Example per row of what is in memory.
 
     Args:
-        dataset: the rows; names of ClassLabel features are used where it has features.
+        dataset: a `datasets.Dataset`, whose names of ClassLabel features are used, a pandas
+            DataFrame, or any sequence of dicts.
         where: what to call it in messages and ids.
-
-    The other arguments are those of `read_datasets`.
+        given: those of RowSettings.
 
     Raises:
         DataError: if no row can be used.
@@ -94,29 +68,33 @@ def read_rows(
     >>> read_rows(rows, "mine", task="classes").examples[0].classes
     ('good',)
     """
+    return read_table(dataset, where, RowSettings(**given), format="rows")
+
+
+def is_data_frame(value: object) -> bool:
+    """Whether this is a pandas DataFrame, told without importing pandas."""
+    kind = type(value)
+    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas"
+
+
+def read_table(dataset: Any, where: str, settings: RowSettings, *, format: str) -> ReadResult:
+    """read_rows with settings; format is its name for the reading."""
     features = getattr(dataset, "features", None) or {}
-    label_names = {field: _label_names(feature) for field, feature in features.items()}
-    name = where.rpartition(":")[2]
+    name = settings.id_prefix or where.rpartition(":")[2]
+    if is_data_frame(dataset):
+        dataset = (
+            {key: None if value != value else value for key, value in row.items()}  # NaN
+            for row in dataset.to_dict("records")
+        )
 
-    def rows() -> Iterator[Example | TaggedRow | Problem]:
+    def rows() -> Iterator[tuple[tuple[str, Any, str], str]]:
         for number, row in enumerate(dataset, start=1):
-            named = {field: _named(value, label_names.get(field)) for field, value in row.items()}
-            source = f"{where}:{number}"
-            try:
-                yield read_row(
-                    named,
-                    source,
-                    f"{name}:{number}",
-                    task=task,
-                    tags_field=tags_field,
-                    class_separator=class_separator,
-                    offset_unit=offset_unit,
-                    ends=ends,
-                )
-            except RowError as error:
-                yield error.problem(source, repr(row)[:1000])
+            named = row
+            if isinstance(row, Mapping):
+                named = {field: _named(value, features.get(field)) for field, value in row.items()}
+            yield (f"{where}:{number}", named, repr(row)[:ROW_LENGTH]), f"{name}:{number}"
 
-    return read_tagged(where, rows(), scheme=scheme, prefer=prefer_scheme)
+    return read_named_rows(where, rows(), settings, format=format)
 
 
 def load_split(
@@ -157,17 +135,27 @@ def _load(where: str | Path, config: str | None, revision: str | None) -> dict[s
     return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 
 
-def _label_names(feature: Any) -> list[str] | None:
-    """The label names of a ClassLabel, or of a list of them."""
-    while getattr(feature, "feature", None) is not None:
-        feature = feature.feature
+def _named(value: Any, feature: Any) -> Any:
+    """The value with the names that ClassLabel features give to numbers."""
     names = getattr(feature, "names", None)
-    return list(names) if names else None
+    if names:
+        if isinstance(value, list):
+            return [_named(item, feature) for item in value]
+        return names[value] if type(value) is int and 0 <= value < len(names) else None
+    inner = getattr(feature, "feature", None)
+    if inner is None and isinstance(feature, (list, tuple)) and feature:
+        inner = feature[0]
+    if isinstance(value, Mapping):
+        fields = inner if isinstance(inner, Mapping) else feature
+        fields = fields if isinstance(fields, Mapping) else {}
+        return {key: _named(item, fields.get(key)) for key, item in value.items()}
+    if isinstance(value, list) and inner is not None:
+        return [_named(item, inner) for item in value]
+    return value
 
 
-def _named(value: Any, names: list[str] | None) -> Any:
-    if names is None or value is None:
-        return value
-    if isinstance(value, list):
-        return [_named(item, names) for item in value]
-    return names[value] if type(value) is int and 0 <= value < len(names) else None
+def _looks_like(head: Head) -> float:
+    return 0.99 if {DATASET_DICT, DATASET_INFO} & set(head.names) else 0.0
+
+
+FORMAT = FileFormat(read_datasets, DatasetSettings, _looks_like)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from groot.data.result import Problem, RowError
-from groot.errors import DataError
+from groot.errors import ConfigError, DataError
 
 MAX_LINE_BYTES = 1 << 20
+
+# number of a line from 1, and the line or the problem with it
+Line = tuple[int, str | Problem]
 
 _MARKS_OF_OTHER_ENCODINGS = {
     b"\xff\xfe": "UTF-16",
@@ -20,16 +24,91 @@ _MARKS_OF_OTHER_ENCODINGS = {
 }
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, str | Problem]]:
+def read_lines(path: str | Path, encoding: str | None = None) -> Iterator[Line]:
     """Yield (line number from 1, line without its end or the problem with it) for each line.
 
-    A UTF-8 byte order mark and the CR of CRLF are taken off. U+2028 and its like split nothing.
+    A byte order mark and the CR of CRLF are taken off. U+2028 and its like split nothing.
+
+    Args:
+        path: the file.
+        encoding: None is UTF-8, which is refused for files that begin as something else.
 
     Raises:
         DataError: for a file that is missing, a folder, or in another encoding from its first byte.
     """
+    if encoding in (None, "utf-8", "utf-8-sig"):
+        with open_binary(path) as file:
+            yield from number_lines(file, path)
+    else:
+        yield from _decoded_lines(path, encoding or "utf-8")
+
+
+def find_encoding(path: str | Path) -> str:
+    """The encoding of a text file: "utf-8", "utf-16" by its first bytes, or else "cp1252".
+
+    A file is "cp1252" (what Excel writes in Western Europe) where none of its lines beyond ASCII
+    is UTF-8; one with both is UTF-8 with bad lines.
+    """
+    n_good = n_bad = 0
     with open_binary(path) as file:
-        yield from number_lines(file, path)
+        head = file.read(4)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        file.seek(0)
+        if head.startswith(codecs.BOM_UTF8):
+            return "utf-8"
+        while raw := file.readline(MAX_LINE_BYTES):
+            if raw.isascii():
+                continue
+            try:
+                raw.decode("utf-8")
+            except UnicodeDecodeError:
+                n_bad += 1
+            else:
+                n_good += 1
+    return "cp1252" if n_bad and not n_good else "utf-8"
+
+
+def check_encoding(name: str | None) -> None:
+    """Check a setting that names an encoding.
+
+    Raises:
+        ConfigError: for one that Python does not know.
+    """
+    if name is None:
+        return
+    try:
+        codecs.lookup(name)
+    except LookupError as error:
+        wanted = "want utf-8, utf-16, cp1252, latin-1 or another that Python knows"
+        raise ConfigError(f"encoding={name!r}: {wanted}.") from error
+
+
+def _decoded_lines(path: str | Path, encoding: str) -> Iterator[Line]:
+    """read_lines of another encoding than UTF-8."""
+    open_binary(path).close()  # for its errors
+    with Path(path).open(encoding=encoding, errors="backslashreplace", newline="\n") as file:
+        number = 0
+        try:
+            while line := file.readline(MAX_LINE_BYTES + 2):
+                number += 1
+                body = line.removesuffix("\n").removesuffix("\r")
+                if number == 1:
+                    body = body.removeprefix("\ufeff")
+                if len(body) > MAX_LINE_BYTES:
+                    while line and not line.endswith("\n"):
+                        line = file.readline(MAX_LINE_BYTES)
+                    reason = f"the line is longer than {MAX_LINE_BYTES} characters"
+                    yield number, RowError(reason, "too long").problem(f"{path}:{number}", body)
+                elif "\x00" in body:
+                    reason = "the line holds a NUL character"
+                    yield number, RowError(reason, "encoding").problem(f"{path}:{number}", body)
+                else:
+                    yield number, body
+        except UnicodeError as error:  # UTF-16 without its first bytes, or cut in two
+            raise DataError(
+                f"{path}:{number + 1}: this is not {encoding}: {error}.\n  Set encoding=..."
+            ) from error
 
 
 def open_binary(path: str | Path) -> BinaryIO:
@@ -50,7 +129,7 @@ def open_binary(path: str | Path) -> BinaryIO:
         raise DataError(f"{path} cannot be read: {error}.\n  Check its permissions.") from error
 
 
-def number_lines(file: BinaryIO, path: str | Path) -> Iterator[tuple[int, str | Problem]]:
+def number_lines(file: BinaryIO, path: str | Path) -> Iterator[Line]:
     """read_lines of an open binary file, such as standard input; path is for messages."""
     number = 0
     while raw := file.readline(MAX_LINE_BYTES + 2):  # 2: room for the line's end

@@ -53,6 +53,10 @@ def lost_gold(result: ReadResult) -> LostGold:
         if problem.n_spans:
             counts[kinds.get(problem.kind, UNREADABLE)] += problem.n_spans
             places.append(problem.source)
+    for note in result.notes:
+        if note.kind == "overlap":
+            counts[OVERLAPPING] += note.n_spans
+            places.append(note.source)
     hints = []
     if n_inclusive >= max(_SUSPICIOUS_COUNT, _SUSPICIOUS_SHARE * n_spans):
         hints.append(

@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
+from groot.data.file_format import FileFormat
+from groot.data.head import Head
 from groot.data.lines import open_binary, read_lines
-from groot.data.result import Problem, ReadResult, RowError
+from groot.data.result import Problem, Reading, ReadResult, RowError
+from groot.data.settings import TagSettings
 from groot.data.tagged import TaggedRow, read_tagged
 from groot.errors import DataError
-from groot.types import Task
 
 WORDS_NAME, TAGS_NAME, CLASSES_NAME = "seq.in", "seq.out", "label"
 
 
-def read_parallel(
-    path: str | Path,
-    *,
-    tags_path: str | Path | None = None,
-    classes_path: str | Path | None = None,
-    task: Task | None = None,
-    scheme: str | None = None,
-    prefer_scheme: str = "IOB2",
-    class_separator: str | None = None,
-    id_prefix: str | None = None,
-) -> ReadResult:
+@dataclass(frozen=True, kw_only=True)
+class ParallelSettings(TagSettings):
+    """What read_parallel takes.
+
+    Args:
+        tags_path: default: `seq.out` beside `seq.in`, `label_x.txt` beside `sent_x.txt`.
+        classes_path: default: `label` beside `seq.in`, if it is there.
+        class_separator: what stands between the classes of one line; None: one class a line.
+    """
+
+    tags_path: str | Path | None = None
+    classes_path: str | Path | None = None
+    class_separator: str | None = None
+
+
+def read_parallel(path: str | Path, **given: Any) -> ReadResult:
     """Read one Example per line of parallel files; lines blank in all of them are skipped.
 
     words: play nina simone        tags: O B-artist I-artist        classes: PlayMusic
 
     Args:
         path: the words file, or a folder that holds `seq.in`, `seq.out` and perhaps `label`.
-        tags_path: default: `seq.out` beside `seq.in`, `label_x.txt` beside `sent_x.txt`.
-        classes_path: default: `label` beside `seq.in`, if it is there.
-        task: "spans" or "classes" reads only that gold; None reads what is there.
-        scheme: of the tags; None detects it.
-        prefer_scheme: the scheme to take where several fit equally well.
-        class_separator: what stands between the classes of one line; None: one class a line.
-        id_prefix: ids are "prefix:line"; default the stem of the words file, or its folder's name.
+        given: those of ParallelSettings; id_prefix is the stem of the words file by default, or
+            its folder's name.
 
     Raises:
         DataError: for missing files, or if no line can be used.
     """
+    settings = ParallelSettings(**given)
+    task, id_prefix = settings.task, settings.id_prefix
+    tags_path, classes_path = settings.tags_path, settings.classes_path
     words_path = Path(path)
     if words_path.is_dir():
         words_path = words_path / WORDS_NAME
@@ -71,10 +78,12 @@ def read_parallel(
         words_path,
         Path(tags_path) if tags_path else None,
         Path(classes_path) if classes_path else None,
-        class_separator,
+        settings.class_separator,
         id_prefix or words_path.stem,
     )
-    return read_tagged(words_path, rows, scheme=scheme, prefer=prefer_scheme)
+    parts = {"words": words_path, "tags": tags_path, "classes": classes_path}
+    names = {name: Path(file).name for name, file in parts.items() if file is not None}
+    return read_tagged(words_path, rows, settings, reading=Reading("parallel", names))
 
 
 def partner(words_path: Path) -> Path | None:
@@ -148,3 +157,12 @@ def split_classes(cell: str, separator: str | None) -> tuple[str, ...]:
     """
     parts = cell.split(separator) if separator else [cell]
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def _looks_like(head: Head) -> float:
+    if head.names:
+        return 0.99 if WORDS_NAME in head.names else 0.0
+    return 0.97 if head.path.name == WORDS_NAME or partner(head.path) else 0.0
+
+
+FORMAT = FileFormat(read_parallel, ParallelSettings, _looks_like)

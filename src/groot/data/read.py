@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+import logging
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from groot.data.benchmarks import BENCHMARKS, Split, cut_dev, read_benchmark
-from groot.data.lines import open_binary
-from groot.data.parallel import WORDS_NAME, partner
+from groot.data.file_format import FileFormat
+from groot.data.head import read_head
+from groot.data.hub import DATASET_DICT, is_data_frame, read_rows
 from groot.data.result import ReadResult, Splits
 from groot.errors import ConfigError, DataError
 from groot.registry import Registry, nearest
 from groot.types import Task
 
-READERS: Registry[Callable[..., ReadResult]] = Registry(
+log = logging.getLogger(__name__)
+
+READERS: Registry[FileFormat] = Registry(
     "format",
     {
-        "columns": "groot.data.columns:read_columns",
-        "parallel": "groot.data.parallel:read_parallel",
-        "jsonl": "groot.data.jsonl:read_jsonl",
-        "csv": "groot.data.csv_rows:read_csv",
-        "datasets": "groot.data.hub:read_datasets",
+        "columns": "groot.data.columns:FORMAT",
+        "parallel": "groot.data.parallel:FORMAT",
+        "jsonl": "groot.data.jsonl:FORMAT",
+        "csv": "groot.data.csv_rows:FORMAT",
+        "datasets": "groot.data.hub:FORMAT",
+        "parquet": "groot.data.parquet:FORMAT",
+        "labelstudio": "groot.data.labelstudio:FORMAT",
+        "doccano": "groot.data.doccano:FORMAT",
+        "prodigy": "groot.data.prodigy:FORMAT",
+        "spacy": "groot.data.spacy_json:FORMAT",
+        "gliner": "groot.data.gliner:FORMAT",
     },
 )
 
-_SUFFIXES = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".conll": "columns",
-    ".conll03": "columns",
-    ".bio": "columns",
-    ".iob": "columns",
-    ".iob2": "columns",
-    ".bilou": "columns",
-    ".iobes": "columns",
-}
-_DATASET_DICT = "dataset_dict.json"
+# below this nothing is sure enough to be taken, and within this the second best is named
+_MIN_CERTAINTY, _CLOSE, _SURE = 0.3, 0.1, 0.9
 # file names (without suffix) and folder names that mean a split
 _SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -70,6 +68,8 @@ def read_examples(
             do next.
         ConfigError: for a setting that the format does not have.
     """
+    if is_data_frame(where):
+        return read_rows(where, "data frame", task=task, **settings)
     name, _, named_split = str(where).partition(":")
     if name in BENCHMARKS and format is None and (not named_split or named_split in _SPLIT_NAMES):
         if settings:
@@ -81,20 +81,26 @@ def read_examples(
         where = Path(where)
         if where.is_dir() and (inside := find_splits(where)):
             where = inside.get(split or "train") or _no_split(where, split or "train", inside)
-    format = format or detect_format(Path(where), settings)
-    reader = READERS[format]
-    known = list(inspect.signature(reader).parameters)[1:]
+    if task not in (None, *get_args(Task)):
+        raise ConfigError(f"task={task!r}: want one of {', '.join(get_args(Task))}.")
+    guess = Guess(format) if format else detect_format(Path(where), settings)
+    reader = READERS[guess.format]
+    known = [field.name for field in fields(reader.settings)]
     for setting in settings:
         if setting not in known:
             raise ConfigError(
-                f"format {format!r} has no setting {setting!r}.{nearest(setting, known)}\n"
+                f"format {guess.format!r} has no setting {setting!r}.{nearest(setting, known)}\n"
                 f"  It has: {', '.join(known)}"
             )
     if "split" in known:
         settings["split"] = split
-    if task not in (None, *get_args(Task)):
-        raise ConfigError(f"task={task!r}: want one of {', '.join(get_args(Task))}.")
-    return reader(where, task=task, **settings)
+    result = reader(where, task=task, **settings)
+    if result.reading is not None:
+        doubts = (*guess.doubts, *result.reading.doubts)
+        result.reading = replace(result.reading, certainty=guess.certainty, doubts=doubts)
+        for doubt in doubts:
+            log.warning("%s: read as %s: %s", where, result.reading.format, doubt)
+    return result
 
 
 def read_splits(
@@ -148,7 +154,7 @@ def _splits_of(where: str | Path, format: str | None) -> set[str]:
     text = str(where)
     if format is None and text in BENCHMARKS:
         return {"train", "dev", "test"}
-    is_dataset = format == "datasets" or (Path(where) / _DATASET_DICT).exists()
+    is_dataset = format == "datasets" or (Path(where) / DATASET_DICT).exists()
     if is_dataset or text.startswith("hub:"):
         from groot.data.hub import split_names
 
@@ -160,7 +166,7 @@ def _splits_of(where: str | Path, format: str | None) -> set[str]:
 def find_splits(folder: Path) -> dict[str, Path]:
     """The files or folders of a folder that are its train, dev and test sets, by their names."""
     found: dict[str, Path] = {}
-    if (folder / _DATASET_DICT).exists():  # the datasets library knows its own splits
+    if (folder / DATASET_DICT).exists():  # the datasets library knows its own splits
         return found
     for entry in sorted(folder.iterdir()):
         for split, names in _SPLIT_NAMES.items():
@@ -173,38 +179,45 @@ def _no_split(folder: Path, split: str, inside: dict[str, Path]) -> Path:
     raise DataError(f"{folder} has no {split} set.\n  It has: {', '.join(inside)}")
 
 
-def detect_format(path: Path, settings: dict[str, Any] | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Which format a file has.
+
+    Args:
+        format: of READERS.
+        certainty: in [0, 1]; 1 where the user named it.
+        doubts: what else it could be.
+    """
+
+    format: str
+    certainty: float = 1.0
+    doubts: tuple[str, ...] = ()
+
+
+def detect_format(path: Path, settings: dict[str, Any] | None = None) -> Guess:
     """The format of a file or folder, by its name, its neighbours and its first lines.
 
     Raises:
         DataError: if it is none that is known.
     """
-    if path.is_dir():
-        if (path / WORDS_NAME).exists():
-            return "parallel"
-        if any((path / name).exists() for name in ("dataset_info.json", _DATASET_DICT)):
-            return "datasets"
-        raise DataError(
-            f"{path}: no data found in this folder.\n"
-            "  It may hold train/dev/test files, seq.in and seq.out, or a saved dataset."
-        )
-    with open_binary(path) as file:
-        head = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    if not head.strip():
+    if "tags_path" in (settings or {}):
+        return Guess("parallel")
+    head = read_head(path)
+    if not path.is_dir() and not head.text.strip():
         raise DataError(f"{path}: the file is empty.\n  Give a file with labelled texts.")
-    if path.suffix in _SUFFIXES:
-        return _SUFFIXES[path.suffix]
-    if path.name == WORDS_NAME or "tags_path" in (settings or {}) or partner(path):
-        return "parallel"
-    if head.lstrip().startswith("{"):
-        return "jsonl"
-    lines = head.split("\n")
-    has_blank_lines = any(not line.strip() for line in lines[:-1])
-    if path.suffix == ".tsv" and not has_blank_lines:
-        return "csv"
-    if path.suffix in ("", ".txt", ".tsv", ".tags", ".dat") and has_blank_lines:
-        return "columns"
-    raise DataError(
-        f"{path}:1: the format of this file is not clear from its name and first lines.\n"
-        f"  Name it with format=...; known formats: {', '.join(sorted(READERS))}"
-    )
+    scores = {name: READERS[name].looks_like(head) for name in READERS}
+    best, second, *_ = sorted(scores, key=lambda name: -scores[name])
+    if scores[best] < _MIN_CERTAINTY:
+        if path.is_dir():
+            raise DataError(
+                f"{path}: no data found in this folder.\n"
+                "  It may hold train/dev/test files, seq.in and seq.out, or a saved dataset."
+            )
+        raise DataError(
+            f"{path}:1: the format of this file is not clear from its name and first lines.\n"
+            f"  Name it with format=...; known formats: {', '.join(sorted(READERS))}"
+        )
+    doubts = []
+    if scores[second] >= scores[best] - _CLOSE and scores[best] < _SURE:
+        doubts.append(f"it could also be {second}; name it with format={second}")
+    return Guess(best, scores[best], tuple(doubts))

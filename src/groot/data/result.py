@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ Kind = Literal[
     "duplicate id",
     "answer",
     "illegal tag",
+    "annotators",
 ]
 
 
@@ -63,6 +64,28 @@ class RowError(Exception):
         return Problem(source, self.reason, row[:ROW_LENGTH], self.kind, self.n_spans)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file was understood, and how sure that is.
+
+    Args:
+        format: of READERS.
+        parts: where what was found: {"words": "column 0", "tags": "column 3"}.
+        certainty: that this is the format, in [0, 1]; 1 where the user named it.
+        doubts: what else the file could mean, each a sentence with the setting that decides.
+    """
+
+    format: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    certainty: float = 1.0
+    doubts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name}: {place}" for name, place in self.parts.items())
+        sure = "" if self.certainty >= 0.95 else f", {100 * self.certainty:.0f} % sure"
+        return f"{self.format}{f' ({parts})' if parts else ''}{sure}"
+
+
 @dataclass(slots=True)
 class ReadResult:
     """What was read from one place: `n_rows == len(examples) + len(problems)`.
@@ -73,6 +96,7 @@ class ReadResult:
         scheme: the tag scheme that was detected or given; None where there are no tags.
         notes: doubts about rows that are used, such as illegal tags.
         where: what was asked for.
+        reading: how the file was understood; None where there was nothing to find out.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -80,6 +104,7 @@ class ReadResult:
     scheme: str | None = None
     notes: list[Problem] = field(default_factory=list)
     where: str = ""
+    reading: Reading | None = None
 
     @property
     def n_rows(self) -> int:
@@ -106,6 +131,7 @@ def collect(
     *,
     scheme: str | None = None,
     notes: list[Problem] | None = None,
+    reading: Reading | None = None,
 ) -> ReadResult:
     """Sort rows into examples and problems; a second row of an id is a problem.
 
@@ -114,7 +140,12 @@ def collect(
     Raises:
         DataError: if no row can be used.
     """
-    result = ReadResult(scheme=scheme, where=str(path), notes=[] if notes is None else notes)
+    result = ReadResult(
+        scheme=scheme,
+        where=str(path),
+        notes=[] if notes is None else notes,
+        reading=reading,
+    )
     is_new = unique_ids()
     for row in rows:
         if isinstance(row, Example):

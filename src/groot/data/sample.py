@@ -12,8 +12,9 @@ import random
 from functools import cache, lru_cache
 from pathlib import Path
 
-from groot.data.result import ReadResult
+from groot.data.result import Reading, ReadResult
 from groot.data.sample_grammar import LEXICONS, RULES
+from groot.data.settings import TagSettings
 from groot.data.tagged import TaggedRow, read_tagged
 from groot.errors import DataError
 from groot.targets.schemes import WordSpan, tags_of_spans
@@ -36,7 +37,9 @@ def read_sample(split: str = "train", *, seed: int = 0) -> ReadResult:
         TaggedRow(f"sample:{split}:{number}", f"{split}:{number}", words, tags)
         for number, (words, tags) in enumerate(sample_sentences(split, seed=seed), start=1)
     )
-    return read_tagged(f"sample:{split}", rows, scheme="IOB2", prefer="IOB2")
+    return read_tagged(
+        f"sample:{split}", rows, TagSettings(scheme="IOB2"), reading=Reading("sample")
+    )
 
 
 def write_sample(folder: str | Path, *, seed: int = 0) -> list[Path]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from groot.data.result import Problem, ReadResult, RowError, collect
-from groot.targets.schemes import SCHEMES, detect_scheme, illegal_tags, spans_of_tags, split_tag
+from groot.data.result import Problem, Reading, ReadResult, RowError, collect
+from groot.data.settings import TagSettings
+from groot.data.tag_forms import find_form, joined_runs, share_in_runs, tag_in_form
+from groot.targets.schemes import detect_scheme, illegal_tags, spans_of_tags, split_tag
 from groot.types import Example, Span
 
 # the label of bare tags (B, I, O), which name none
 BARE_LABEL = "span"
+# share of the words with plain labels beside their like from which on runs are asked about
+MAX_SHARE_IN_RUNS = 0.5
+_RUNS = (
+    "{share:.0f} % of the labelled words stand beside a word with the same label, and each is a"
+    " span of its own; if such a run is one mention, set join_runs=true"
+)
 
 
 @dataclass(slots=True)
@@ -36,25 +45,59 @@ class TaggedRow:
 def read_tagged(
     path: str | Path,
     rows: Iterable[Example | TaggedRow | Problem],
+    settings: TagSettings,
     *,
-    scheme: str | None,
-    prefer: str,
+    reading: Reading,
+    notes: list[Problem] | None = None,
 ) -> ReadResult:
     """Examples of tagged rows, in the scheme given, or else the one that fits them best.
 
     Rows that are examples already go through as they are.
 
+    Args:
+        path: what was read, for messages.
+        rows: may be an iterator, which is read whole before anything is decided.
+        settings: of the tags.
+        reading: how the file was understood so far.
+        notes: doubts about its rows so far; may grow while the rows are read.
+
     Raises:
-        DataError: if no row can be used.
+        DataError: if no row can be used, or one label stands on most of the words.
     """
     rows = list(rows)
-    if scheme is None:
-        tags = [row.tags for row in rows if isinstance(row, TaggedRow) and row.tags is not None]
-        scheme = detect_scheme(tags, prefer=prefer) if tags else None
-    else:
-        SCHEMES[scheme]  # an unknown name is an error even where no row has tags
-    notes: list[Problem] = []
-    return collect(path, _examples(rows, scheme, notes), scheme=scheme, notes=notes)
+    tagged = [row for row in rows if isinstance(row, TaggedRow) and row.tags is not None]
+    if not tagged:
+        return collect(path, _examples(rows, None, []), notes=notes, reading=reading)
+    counts = Counter(tag for row in tagged for tag in row.tags or ())
+    if (form := find_form(counts)) is not None:
+        for row in tagged:
+            row.tags = tuple(tag_in_form(tag, form) for tag in row.tags or ())
+        reading = _with(reading, {"tag form": form})
+    sequences = [row.tags or () for row in tagged]
+    scheme = settings.scheme or detect_scheme(sequences, prefer=settings.prefer_scheme)
+    if scheme == "WORD" and settings.join_runs:
+        for row in tagged:
+            row.tags = joined_runs(row.tags or ())
+        scheme = "IOB2"
+    elif scheme == "WORD" and settings.scheme is None:
+        share = share_in_runs(sequences)
+        if share > MAX_SHARE_IN_RUNS and any(tag == "O" for tags in sequences for tag in tags):
+            reading = _with(reading, doubt=_RUNS.format(share=100 * share))
+    reading = _with(reading, {"tag scheme": scheme})
+    notes = [] if notes is None else notes
+    return collect(
+        path, _examples(rows, scheme, notes), scheme=scheme, notes=notes, reading=reading
+    )
+
+
+def _with(
+    reading: Reading, parts: Mapping[str, str] | None = None, *, doubt: str | None = None
+) -> Reading:
+    return replace(
+        reading,
+        parts={**reading.parts, **(parts or {})},
+        doubts=(*reading.doubts, *([doubt] if doubt else [])),
+    )
 
 
 def _examples(

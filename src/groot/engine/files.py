@@ -101,8 +101,12 @@ def _finite(value: Any) -> Any:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file in one go: readers see the old text or the new one, never a part."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file in one go, as write_text does."""
     temporary = path.parent / f"{TEMPORARY}{path.name}-{os.getpid()}"
-    content = text.encode("utf-8")
     with explained(path, len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -219,4 +219,9 @@ def detect_scheme(tag_sequences: Iterable[Sequence[str]], *, prefer: str = "IOB2
     def n_illegal(name: str) -> int:
         return sum(n * len(illegal_tags(sequence, name)) for sequence, n in sequences.items())
 
-    return min(names, key=n_illegal)  # min keeps the first of equals
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = n_illegal(name)
+        if not counts[name]:
+            break
+    return min(counts, key=counts.__getitem__)  # min keeps the first of equals
