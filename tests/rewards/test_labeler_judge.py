@@ -92,8 +92,8 @@ def test_real_labelers_judge_all_texts_of_a_call_at_once_and_none_twice(folders)
         assert len(calls) == 2
 
 
-def test_another_labeler_is_another_fingerprint(folders):
-    marks = [LabelerJudge(str(folders / name)).fingerprint for name in ("slots", "intents")]
-    marks.append(LabelerJudge(str(folders / "slots"), least=3).fingerprint)
+def test_another_labeler_is_another_mark(folders):
+    marks = [LabelerJudge(str(folders / name)).mark for name in ("slots", "intents")]
+    marks.append(LabelerJudge(str(folders / "slots"), least=3).mark)
     assert len(set(marks)) == 3
-    assert LabelerJudge(str(folders / "slots")).fingerprint == marks[0]
+    assert LabelerJudge(str(folders / "slots")).mark == marks[0]

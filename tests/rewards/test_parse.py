@@ -52,9 +52,9 @@ def test_cost_table_by_its_file(tmp_path):
     path.write_text("artist: {missing: 5}\n")
     assert score([str(path)], (A, B), (B,)) == [0.0, -5.0]
     assert parse_rewards([str(path)]).name == "costs"
-    before = parse_rewards([str(path)]).fingerprint()
+    before = parse_rewards([str(path)]).mark
     path.write_text("artist: {missing: 6}\n")
-    assert parse_rewards([str(path)]).fingerprint() != before
+    assert parse_rewards([str(path)]).mark != before
 
 
 def test_unknown_labels_of_a_cost_table(tmp_path):
@@ -66,9 +66,9 @@ def test_unknown_labels_of_a_cost_table(tmp_path):
     ]
 
 
-def test_fingerprint_tells_names_and_weights_apart():
+def test_the_mark_tells_names_and_weights_apart():
     specs = (["f1"], ["f2"], ["f1=0.5"], ["f1", "exact"], ["exact", "f1"])
-    assert len({parse_rewards(one).fingerprint() for one in specs}) == len(specs)
+    assert len({parse_rewards(one).mark for one in specs}) == len(specs)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ SPECS = {
 @pytest.fixture
 def part_of(monkeypatch):
     monkeypatch.setattr(
-        "groot.rewards.labeler_judge.LabelerJudge.fingerprint", property(lambda self: "folder")
+        "groot.rewards.labeler_judge.LabelerJudge.mark", property(lambda self: "folder")
     )
     judge = WordLabels()
 

@@ -4,12 +4,15 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from groot.errors import ConfigError, RewardError
-from groot.rewards import parse_rewards
+from groot.rewards import CallSettings, parse_rewards
+from groot.rewards.pool import MAX_RESTARTS, WorkerPool
 from groot.types import Candidate, Example
 
 FAULTY = Path(__file__).with_name("faulty.py")
@@ -21,7 +24,8 @@ def named(*texts):
 
 
 def faulty(function="by_text", **settings):
-    return parse_rewards([f"{FAULTY}:{function}"], **{"timeout_s": 5.0, **settings})
+    calls = CallSettings(**{"timeout_s": 5.0, **settings})
+    return parse_rewards([f"{FAULTY}:{function}"], calls=calls)
 
 
 def score(reward, *texts):
@@ -166,7 +170,7 @@ def test_a_function_as_an_object():
 def test_a_script_without_a_main_guard_is_not_run_again(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from groot.rewards import parse_rewards\n"
+        "from groot.rewards import CallSettings, parse_rewards\n"
         "from groot.types import Candidate, Example\n"
         "print('running')\n"
         "def mine(example, candidates):\n"
@@ -199,13 +203,13 @@ def test_module_from_the_current_folder_and_neighbours_of_a_file(tmp_path, monke
     assert scores.parts == {"brevity": [[3.0, 3.0]], "brevity_2": [[2.0, 2.0]]}
 
 
-def test_fingerprint_follows_the_source(tmp_path):
+def test_the_mark_follows_the_source(tmp_path):
     file = tmp_path / "mine.py"
     prints = []
     for body in ("[1.0]", "[1.0]", "[2.0]"):
         file.write_text(f"def mine(example, candidates):\n    return {body}\n")
         with parse_rewards([f"{file}:mine"]) as reward:
-            prints.append(reward.fingerprint())
+            prints.append(reward.mark)
     assert prints[0] == prints[1] != prints[2]
 
 
@@ -228,8 +232,9 @@ def test_functions_that_cannot_be_loaded(tmp_path, source, name, message):
 
 
 def test_all_mistakes_of_settings_at_once():
+    calls = CallSettings(timeout_s=0, workers=0, on_error="zero")
     with pytest.raises(ConfigError) as caught:
-        parse_rewards(["no/such.py:f", "a b:c", "m:f"], timeout_s=0, workers=0, on_error="zero")
+        parse_rewards(["no/such.py:f", "a b:c", "m:f"], calls=calls)
     for part in ("no file no/such.py", "'a b' is neither", "timeout_s", "workers", "on_error"):
         assert part in str(caught.value)
 
@@ -240,3 +245,52 @@ def test_closed_reward_says_so():
     reward.close()
     with pytest.raises(RewardError, match="closed"):
         score(reward, "fine")
+
+
+def test_malformed_output_gets_no_more_than_saying_nothing(caplog):
+    """The function itself sees a cut text as any other; `fine` pays for its length."""
+    cut, whole = Candidate("a long text without an end", None), Candidate("ok", "ok")
+    with faulty() as reward:
+        assert reward.score(named("x"), [[cut]]) == [[0.0]]
+        assert reward.score(named("x"), [[cut, whole]]) == [[0.0, 2.0]]
+        assert reward.counts()["by_text"]["asked"] == 3
+    with parse_rewards(
+        [lambda completions, **_: [1 / len(text) for text in completions]]
+    ) as reward:
+        assert reward.score(named("x"), [[cut, whole]]) == [[None, 0.5]]  # 1 / 0 stops nothing
+    assert "fails on output that says nothing" in caplog.text
+
+
+def test_a_pool_that_breaks_now_and_then_goes_on(monkeypatch, caplog):
+    """Only a pool that breaks again and again, with no call in between, is given up."""
+    result_of = WorkerPool._result
+    looks = count()
+
+    def break_every_second_time(pool, future, limit_s):
+        if next(looks) % 2:
+            return result_of(pool, future, limit_s)
+        raise BrokenProcessPool("the workers ended")
+
+    with faulty() as reward:
+        monkeypatch.setattr(WorkerPool, "_result", break_every_second_time)
+        assert score(reward, *["fine"] * (MAX_RESTARTS + 2)) == [[1.0, 2.0]] * (MAX_RESTARTS + 2)
+    assert caplog.text.count("starting new ones") == MAX_RESTARTS + 2
+
+
+def test_skip_stops_as_soon_as_more_than_the_share_has_failed():
+    """Of 200 examples with 2 values each 1 % is 4 values: two failures pass, a third does not."""
+    for failures, is_too_much in ((2, False), (3, True)):
+        texts = [*["raise"] * failures, *["fine"] * (200 - failures)]
+        with faulty(on_error="skip") as reward:
+            if is_too_much:
+                with pytest.raises(RewardError, match=r"failed for 6 of 400 values \(6 raised\)"):
+                    score(reward, *texts)
+            else:
+                assert score(reward, *texts)[2:] == [[1.0, 2.0]] * 198
+
+
+def test_skip_forgives_one_example_whatever_its_share():
+    with faulty(on_error="skip") as reward:
+        assert score(reward, "raise", "fine") == [[None, None], [1.0, 2.0]]
+        with pytest.raises(RewardError, match="failed for 4 of 8 values"):
+            score(reward, "raise", "fine")

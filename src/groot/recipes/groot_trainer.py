@@ -28,7 +28,7 @@ from groot.models.loading import add_symbols
 from groot.models.text_model import TextModel
 from groot.recipes.run import gold_text, train_on
 from groot.recipes.start import checked, label_format
-from groot.rewards import parse_rewards
+from groot.rewards import CallSettings, parse_rewards
 from groot.studies.evaluate_folder import with_rewards
 from groot.types import Example
 from groot.writer.folders import load_labeler
@@ -200,7 +200,7 @@ class GrootTrainer:
         return parse_rewards(
             self.reward_funcs,
             weights=self.args.reward_weights,
-            timeout_s=self.args.reward_timeout,
+            calls=CallSettings(timeout_s=self.args.reward_timeout),
             gold_text=partial(gold_text, label_format(self.data.train)),
         )
 

@@ -36,7 +36,7 @@ from groot.recipes.start import (
 from groot.recipes.text_fit import text_items
 from groot.recipes.text_job import TextJob
 from groot.recipes.threads import compute_threads, threads_of
-from groot.rewards import Reward, parse_rewards
+from groot.rewards import CallSettings, Reward, parse_rewards
 from groot.targets import LabelFormat
 from groot.types import Example
 from groot.writer.folders import load_labeler
@@ -68,10 +68,12 @@ def train_run(
     data = read_data(config)
     with parse_rewards(
         config.reward.specs,
-        timeout_s=config.reward.timeout_s,
-        workers=config.reward.workers,
-        on_error=config.reward.on_error,
-        failures=out / "failures",
+        calls=CallSettings(
+            timeout_s=config.reward.timeout_s,
+            workers=config.reward.workers,
+            on_error=config.reward.on_error,
+            failures=out / "failures",
+        ),
         gold_text=None if data.is_text else partial(gold_text, label_format(data.train)),
         open_labeler=load_labeler,
     ) as reward:

@@ -38,7 +38,7 @@ def marks_of_run(config: Config, data: RunData, reward: Reward) -> Marks:
             "the dev data": mark_of_examples(data.dev),
             "the test data": mark_of_examples(data.test),
             "the model to start from": model,
-            "the reward": reward.fingerprint(),
+            "the reward": reward.mark,
             "the candidates file": None if given is None else mark_of_file(Path(given)),
         },
         {**_without(config.model_dump(mode="json"), free), "versions": library_versions()},

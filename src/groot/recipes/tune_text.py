@@ -148,7 +148,7 @@ def tune_text(
                     {
                         "the preferences": mark_of_preferences(preferences),
                         "the prompts": None if examples is None else mark_of_examples(examples),
-                        "the reward": None if reward is None else reward.fingerprint(),
+                        "the reward": None if reward is None else reward.mark,
                         "the frozen model": mark_of_model(folder),
                     },
                     settings_that_bind(settings),

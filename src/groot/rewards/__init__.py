@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 
 from groot.registry import Registry
+from groot.rewards.call_settings import CallSettings
 from groot.rewards.compose import Reward, Scores
 from groot.rewards.exact import Exact
 from groot.rewards.free_text import TextReward
@@ -56,6 +57,7 @@ TEXT_REWARDS: Registry[Callable[[str], TextReward]] = Registry(
 __all__ = [
     "REWARDS",
     "TEXT_REWARDS",
+    "CallSettings",
     "FBeta",
     "NativeReward",
     "Reward",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from groot.engine.marks import mark_of_json
 from groot.errors import ConfigError, ShapeError
 from groot.evaluation.corpus_metrics import CorpusMetric
+from groot.outputs.items import gold_task
 from groot.rewards.native import NativeReward
 from groot.types import Candidate, Example
 
@@ -25,12 +26,15 @@ class Part(Protocol):
     """One reward of a sum."""
 
     name: str
-    fingerprint: str
+    mark: str
 
     def score(
         self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
     ) -> Rewards:
         """Rewards of the candidates of each example."""
+
+    def of_nothing(self, examples: Sequence[Example]) -> list[float | None]:
+        """Reward of each example's candidate that says nothing, see `says_nothing`."""
 
     def counts(self) -> dict[str, int]:
         """How many values were asked for so far, and how many are missing, by reason."""
@@ -39,10 +43,10 @@ class Part(Protocol):
 class OwnPart:
     """A reward of groot's table: a fast pure function that needs no worker process."""
 
-    def __init__(self, name: str, native: NativeReward, fingerprint: str = "") -> None:
+    def __init__(self, name: str, native: NativeReward, mark: str = "") -> None:
         self.name = name
         self.native = native
-        self.fingerprint = fingerprint or name
+        self.mark = mark or name
         self._asked = 0
         self._missing = 0
 
@@ -50,12 +54,22 @@ class OwnPart:
         self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
     ) -> Rewards:
         """Rewards of the candidates of each example."""
-        rewards = [
-            self.native(example, some) for example, some in zip(examples, candidates, strict=True)
-        ]
+        rewards = self._rewards(examples, candidates)
         self._asked += sum(map(len, rewards))
         self._missing += sum(value is None for row in rewards for value in row)
         return rewards
+
+    def of_nothing(self, examples: Sequence[Example]) -> list[float | None]:
+        """Reward of each example's candidate that says nothing."""
+        nothing = [[says_nothing(example)] for example in examples]
+        return [value for row in self._rewards(examples, nothing) for value in row]
+
+    def _rewards(
+        self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
+    ) -> Rewards:
+        return [
+            self.native(example, some) for example, some in zip(examples, candidates, strict=True)
+        ]
 
     def counts(self) -> dict[str, int]:
         """How many values were asked for so far, and how many are missing, by reason."""
@@ -79,8 +93,9 @@ class Reward:
     """A weighted sum of rewards; what `parse_rewards` returns.
 
     A value is missing (None) where any of its parts is missing. A malformed candidate never gets
-    more than the least that a legal candidate of the same example gets, whatever the functions
-    say.
+    more than a legal one that says nothing would get, whatever the functions say: that bound is
+    of the example alone, not of the candidates beside it. Where the bound is missing, so is the
+    reward of the malformed candidate.
 
     Args:
         parts: the rewards to add up.
@@ -145,9 +160,8 @@ class Reward:
                 "Give one list of candidates for each example, empty where there are none."
             )
         by_part = [part.score(examples, candidates) for part in self.parts]
-        total = [
-            self._add([rows[b] for rows in by_part], some) for b, some in enumerate(candidates)
-        ]
+        total = [self._sums([rows[b] for rows in by_part]) for b in range(len(examples))]
+        self._bound_malformed(total, examples, candidates)
         names = [part.name for part in self.parts]
         return Scores(total, dict(zip(names, by_part, strict=True)))
 
@@ -161,25 +175,25 @@ class Reward:
         natives = [getattr(part, "native", None) for part in self.parts]
         if not all(hasattr(native, "pairwise") for native in natives):
             return None
-        total = np.zeros((len(candidates), len(candidates)))
+        is_text = any(isinstance(candidate.output, str) for candidate in candidates)
+        with_nothing = [*candidates, Candidate("", "" if is_text else ())]
+        total = np.zeros((len(with_nothing), len(with_nothing)))
         for native, weight in zip(natives, self.weights, strict=True):
-            values = native.pairwise(candidates)  # type: ignore[union-attr]
+            values = native.pairwise(with_nothing)  # type: ignore[union-attr]
             if values is None:
                 return None
             total += weight * values
-        is_malformed = np.array([one.is_malformed for one in candidates], dtype=bool)
-        if is_malformed.any() and not is_malformed.all():  # as in cap_malformed
-            least = total[:, ~is_malformed].min(axis=1, keepdims=True)
-            total[:, is_malformed] = np.minimum(total[:, is_malformed], least)
-        return total
+        rewards, bounds = total[:-1, :-1], total[:-1, -1:]
+        is_malformed = np.array([candidate.is_malformed for candidate in candidates], dtype=bool)
+        return np.where(is_malformed, np.minimum(rewards, bounds), rewards)
 
-    def fingerprint(self) -> str:
-        """SHA-256 that changes when a part, its source text or its weight does."""
-        lines = [
-            f"{part.fingerprint}={weight!r}"
-            for part, weight in zip(self.parts, self.weights, strict=True)
-        ]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    @property
+    def mark(self) -> str:
+        """SHA-256 over what the parts are made of and their weights.
+
+        Of a function of the user's own: its code and the user's own files that it imports.
+        """
+        return mark_of_json([part.mark for part in self.parts] + list(self.weights))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """For each part, how many values were asked for so far and how many are missing, and why.
@@ -212,40 +226,44 @@ class Reward:
     ) -> None:
         self.close()
 
-    def _add(
-        self, rows: Sequence[Sequence[float | None]], candidates: Sequence[Candidate]
-    ) -> list[float | None]:
-        total: list[float | None] = []
+    def _sums(self, rows: Sequence[Sequence[float | None]]) -> list[float | None]:
+        """The weighted sums of the parts' rewards of the candidates of one example."""
+        sums: list[float | None] = []
         for values in zip(*rows, strict=True):
-            real = [value for value in values if value is not None]
-            is_missing = len(real) < len(values)
-            total.append(
-                None
-                if is_missing
-                else math.fsum(w * value for w, value in zip(self.weights, real, strict=True))
-            )
-        return cap_malformed(total, candidates)
+            known = [value for value in values if value is not None]
+            is_missing = len(known) < len(values)
+            weighted = (weight * value for weight, value in zip(self.weights, known, strict=False))
+            sums.append(None if is_missing else math.fsum(weighted))
+        return sums
+
+    def _bound_malformed(
+        self,
+        total: Rewards,
+        examples: Sequence[Example],
+        candidates: Sequence[Sequence[Candidate]],
+    ) -> None:
+        """Lower the sums of malformed candidates to that of saying nothing, in place."""
+        places = [b for b, some in enumerate(candidates) if any(one.is_malformed for one in some)]
+        if not places:
+            return
+        asked = [examples[b] for b in places]
+        of_nothing = [part.of_nothing(asked) for part in self.parts]
+        for number, b in enumerate(places):
+            (bound,) = self._sums([[values[number]] for values in of_nothing])
+            total[b] = [
+                _least(value, bound) if candidate.is_malformed else value
+                for value, candidate in zip(total[b], candidates[b], strict=True)
+            ]
 
 
-def cap_malformed(
-    rewards: list[float | None], candidates: Sequence[Candidate]
-) -> list[float | None]:
-    """Lower the reward of malformed candidates to the least that a legal one of the list gets.
+def says_nothing(example: Example) -> Candidate:
+    """The legal candidate that says nothing: no span, no class, or an empty text.
 
-    >>> cap_malformed([0.2, 0.9], [Candidate("O", ()), Candidate("junk", None)])
-    [0.2, 0.2]
+    >>> says_nothing(Example("hi", classes=("greet",))).output
+    ()
     """
-    if not any(candidate.is_malformed for candidate in candidates):
-        return rewards
-    legal = [
-        value
-        for value, candidate in zip(rewards, candidates, strict=True)
-        if value is not None and not candidate.is_malformed
-    ]
-    if not legal:
-        return rewards
-    least = min(legal)
-    return [
-        min(value, least) if value is not None and candidate.is_malformed else value
-        for value, candidate in zip(rewards, candidates, strict=True)
-    ]
+    return Candidate("", "" if gold_task(example) in (None, "text") else ())
+
+
+def _least(value: float | None, bound: float | None) -> float | None:
+    return None if value is None or bound is None else min(value, bound)

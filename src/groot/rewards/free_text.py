@@ -71,11 +71,8 @@ class BatchPart(OwnPart):
 
     native: Any
 
-    def score(
+    def _rewards(
         self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
     ) -> Rewards:
-        """Rewards of the candidates of each example."""
         rewards: Rewards = self.native.score_all(examples, candidates)
-        self._asked += sum(map(len, rewards))
-        self._missing += sum(value is None for row in rewards for value in row)
         return rewards

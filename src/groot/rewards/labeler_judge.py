@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from groot.engine.marks import mark_of_folder, mark_of_json
 from groot.errors import ConfigError, RewardError
 from groot.rewards.compose import Rewards
 from groot.rewards.free_text import texts_of, wrong_argument
@@ -68,16 +68,12 @@ class LabelerJudge:
         self._judge = open_labeler(self.folder)
 
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 that changes when the settings or the labeler's files do."""
-        digest = hashlib.sha256(f"{self.least} {self.column}".encode())
+    def mark(self) -> str:
+        """SHA-256 over the settings and the labeler's files; where they lie does not count."""
         folder = Path(self.folder)
         if not (folder / "config.json").is_file():
             folder = folder / "model"
-        for path in sorted(folder.glob("*")):
-            if path.suffix in (".json", ".safetensors"):
-                digest.update(path.name.encode() + path.read_bytes())
-        return digest.hexdigest()
+        return mark_of_json(["labeler_judge", self.least, self.column, mark_of_folder(folder)])
 
     def __call__(self, example: Example, candidates: Sequence[Candidate]) -> list[float | None]:
         return self.score_all([example], [candidates])[0]
@@ -103,22 +99,22 @@ class LabelerJudge:
             self._known.clear()
         new = sorted(texts - self._known.keys())
         if new:
-            for text, found in zip(new, self._judge(new, top_k=1), strict=True):
-                self._known[text] = found[0] if found else None
+            for text, ranked in zip(new, self._judge(new, top_k=1), strict=True):
+                self._known[text] = ranked[0] if ranked else None
 
-    def _value(self, example: Example, found: Candidate | None) -> float | None:
+    def _value(self, example: Example, labelled: Candidate | None) -> float | None:
         wanted: set[str] | None = None
         if self.column is not None:
             asked = example.columns.get(self.column)
             if asked is None:
                 return None
-            wanted = {asked} if isinstance(asked, str) else {str(one) for one in asked}
-        if found is None or found.is_malformed:
+            wanted = {asked} if isinstance(asked, str) else set(map(str, asked))
+        if labelled is None or labelled.is_malformed:
             return 0.0
-        if found.classes:
-            is_asked = wanted is None or bool(wanted.intersection(found.classes))
-            return min(1.0, math.exp(found.log_p or 0.0)) if is_asked else 0.0
-        labels = {span.label for span in found.spans}
+        if labelled.classes:
+            is_asked = wanted is None or bool(wanted.intersection(labelled.classes))
+            return min(1.0, math.exp(labelled.log_p or 0.0)) if is_asked else 0.0
+        labels = {span.label for span in labelled.spans}
         if wanted is not None:
             return len(wanted & labels) / len(wanted) if wanted else 1.0
         return min(1.0, len(labels) / self.least)

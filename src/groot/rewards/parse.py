@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from groot.engine.marks import mark_of_json
 from groot.errors import ConfigError, ModelError, UnknownNameError
+from groot.rewards.call_settings import CallSettings
 from groot.rewards.compose import OwnPart, Part, Reward
 from groot.rewards.cost_file import read_cost_table
 from groot.rewards.free_text import BatchPart
@@ -24,8 +25,8 @@ RewardSpec = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class UserSpec:
-    """A reward of the user's own, before it is loaded: where it is, or the function itself."""
+class UsersFunction:
+    """A function of the user's own before it is loaded: where it is, or the function itself."""
 
     function: RewardSpec
 
@@ -34,12 +35,7 @@ def parse_rewards(
     specs: Sequence[RewardSpec],
     *,
     weights: Sequence[float] | None = None,
-    timeout_s: float = 30.0,
-    workers: int = 1,
-    on_error: Literal["stop", "skip"] = "stop",
-    max_missing: float = 0.01,
-    memory_mb: int | None = None,
-    failures: Path | None = None,
+    calls: CallSettings | None = None,
     gold_text: Callable[[Any], str | None] | None = None,
     open_labeler: OpenLabeler | None = None,
 ) -> Reward:
@@ -51,14 +47,7 @@ def parse_rewards(
             the user's own ("package.module:function", "path/file.py:function", or the function
             itself); "name=0.8" gives it a weight.
         weights: one for each spec, where they are not given with the names.
-        timeout_s: seconds that one call of a user's function may take.
-        workers: processes that run the user's functions.
-        on_error: what a failed call of a user's function does: "stop" raises, "skip" leaves its
-            rewards missing.
-        max_missing: under "skip", the share of values that may fail before it stops after all.
-        memory_mb: address space that a worker process may use; None for no limit.
-        failures: folder for the file with the example at which a function failed; None for a
-            temporary one.
+        calls: how functions of the user's own are called.
         gold_text: gives the gold of an example as the model should write it, for the column
             `completion` of functions in TRL's form; None for the reference or the classes.
         open_labeler: opens the folder of a labeler, for labeler_judge: `groot.load`.
@@ -73,13 +62,13 @@ def parse_rewards(
     if isinstance(specs, str):
         specs = [specs]
     own_weights: list[float | None] = []
-    found: list[OwnPart | UserSpec] = []
+    named: list[OwnPart | UsersFunction] = []
     mistakes: list[str] = []
     for spec in specs:
         try:
             bare, weight = _split_weight(spec)
             own_weights.append(weight)
-            found.append(_find(bare, open_labeler))
+            named.append(_find(bare, open_labeler))
         except (ConfigError, UnknownNameError) as error:
             mistakes.append(str(error))
     if weights is not None and any(weight is not None for weight in own_weights):
@@ -90,37 +79,26 @@ def parse_rewards(
         mistakes.append("No reward is named. Name at least one, for example f0.5.")
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    functions = [one.function for one in found if isinstance(one, UserSpec)]
-    own = [one for one in found if isinstance(one, OwnPart)]
-    if not functions:
-        return _sum(own, own_weights, weights, close=None)
-    from groot.rewards.user_part import UserParts  # only they need the worker pool
-
-    users = UserParts(
-        functions,
-        timeout_s=timeout_s,
-        workers=workers,
-        on_error=on_error,
-        max_missing=max_missing,
-        memory_mb=memory_mb,
-        failures=failures,
-        gold_text=gold_text,
-    )
-    theirs = iter(users.parts)
-    parts: list[Part] = [one if isinstance(one, OwnPart) else next(theirs) for one in found]
-    return _sum(parts, own_weights, weights, close=users.close)
-
-
-def _sum(
-    parts: Sequence[Part],
-    own_weights: Sequence[float | None],
-    weights: Sequence[float] | None,
-    *,
-    close: Callable[[], None] | None,
-) -> Reward:
+    parts, close = _parts(named, calls or CallSettings(), gold_text)
     _make_names_differ(parts)
-    plain = [1.0 if weight is None else weight for weight in own_weights]
-    return Reward(parts, plain if weights is None else weights, close=close)
+    with_names = [1.0 if weight is None else weight for weight in own_weights]
+    return Reward(parts, with_names if weights is None else weights, close=close)
+
+
+def _parts(
+    named: Sequence[OwnPart | UsersFunction],
+    calls: CallSettings,
+    gold_text: Callable[[Any], str | None] | None,
+) -> tuple[list[Part], Callable[[], None] | None]:
+    """The parts in the order of their names, and what ends their worker processes."""
+    functions = [part.function for part in named if isinstance(part, UsersFunction)]
+    if not functions:
+        return [part for part in named if isinstance(part, OwnPart)], None
+    from groot.rewards.user_part import user_parts  # only they need the worker pool
+
+    loaded, close = user_parts(functions, calls, gold_text)
+    users = iter(loaded)
+    return [part if isinstance(part, OwnPart) else next(users) for part in named], close
 
 
 def _split_weight(spec: RewardSpec) -> tuple[RewardSpec, float | None]:
@@ -140,9 +118,9 @@ def _split_weight(spec: RewardSpec) -> tuple[RewardSpec, float | None]:
     return match["spec"], weight
 
 
-def _find(spec: RewardSpec, open_labeler: OpenLabeler | None) -> OwnPart | UserSpec:
+def _find(spec: RewardSpec, open_labeler: OpenLabeler | None) -> OwnPart | UsersFunction:
     if not isinstance(spec, str):
-        return UserSpec(spec)
+        return UsersFunction(spec)
     # Here, not above: the table's file imports this one.
     from groot.rewards import REWARDS
 
@@ -154,13 +132,13 @@ def _find(spec: RewardSpec, open_labeler: OpenLabeler | None) -> OwnPart | UserS
     if spec.endswith((".yaml", ".yml")):
         path = Path(spec)
         table = read_cost_table(path)
-        return OwnPart(table.name, table, hashlib.sha256(path.read_bytes()).hexdigest())
+        return OwnPart(table.name, table, mark_of_json(table.costs))
     if spec.endswith(".py"):
         raise ConfigError(
             f"reward {spec!r} names a file but no function. Write {spec}:my_function."
         )
     if ":" in spec:
-        return UserSpec(spec)
+        return UsersFunction(spec)
     try:
         return OwnPart(spec, REWARDS[spec])
     except UnknownNameError as error:
@@ -176,7 +154,7 @@ def _text_part(spec: str, open_labeler: OpenLabeler | None) -> OwnPart:
     native = TEXT_REWARDS[name](argument)
     if isinstance(native, LabelerJudge):
         native.open(open_labeler)
-        return BatchPart(spec, native, f"{spec} {native.fingerprint}")
+        return BatchPart(spec, native, native.mark)
     return OwnPart(spec, native)
 
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -24,7 +24,10 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from groot.errors import RewardError
-from groot.rewards.worker import Answer, Loaded, Place, load, run_call, start_worker, trace_path
+from groot.rewards.call_settings import CallSettings
+from groot.rewards.calling import Form
+from groot.rewards.places import Place
+from groot.rewards.worker import Answer, load, run_call, start_worker, trace_path
 from groot.types import Candidate, Example
 
 LOGGER = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ ENDED_BY_ITSELF = 256
 
 # A call: the example, its candidates, and its gold as the model should write it.
 Job = tuple[Example, Sequence[Candidate], str | None]
+# What a worker process is asked: a function of worker.py and its arguments.
+Task = tuple[Callable[..., Answer], tuple[Any, ...]]
 
 
 class WorkerPool:
@@ -48,36 +53,32 @@ class WorkerPool:
 
     Args:
         places: the functions, by number.
-        timeout_s: seconds that one call may take.
-        workers: processes; started on first use.
-        memory_mb: address space of each; None for no limit.
+        settings: its number of processes, which start on first use, and their limits.
     """
 
-    def __init__(
-        self, places: Sequence[Place], *, timeout_s: float, workers: int, memory_mb: int | None
-    ) -> None:
+    def __init__(self, places: Sequence[Place], settings: CallSettings) -> None:
         self.places = tuple(places)
-        self.timeout_s = timeout_s
-        self.workers = workers
-        self.memory_mb = memory_mb
+        self.timeout_s = settings.timeout_s
+        self.workers = settings.workers
+        self.memory_mb = settings.memory_mb
         self._folder = tempfile.mkdtemp(prefix="groot-reward-")
         self._open: list[ProcessPool] = []
         self._finalizer = weakref.finalize(self, _end, self._open, self._folder)
 
-    def load(self, number: int) -> Loaded:
-        """What form a function has and what its source is.
+    def load(self, number: int) -> Form:
+        """The form that a function has.
 
         Raises:
             RewardError: if it cannot be loaded.
         """
         limit = max(LOAD_TIMEOUT_S, self.timeout_s)
-        for result in self._results([(load, (number, limit))], limit + GRACE_S):
-            if isinstance(result, Loaded):
-                return result
-            what = result.detail if isinstance(result, Answer) else result
+        (answer,) = self._results([(load, (number, limit))], limit + GRACE_S)
+        if answer.form is None:
             spec = self.places[number].spec
-            raise RewardError(f"reward {spec!r} cannot be loaded: {what}{self._memory_hint()}")
-        raise AssertionError("one task has one result")
+            why = f"{answer.detail}{self._memory_hint()}"
+            raise RewardError(f"reward {spec!r} cannot be loaded: {why}")
+        form: Form = answer.form
+        return form
 
     def calls(self, number: int, jobs: Iterable[Job]) -> Iterator[Answer]:
         """The answers of a function to many calls, in their order, a few ahead of the reader."""
@@ -89,11 +90,9 @@ class WorkerPool:
         """End the processes; may be called twice."""
         self._finalizer()
 
-    def _results(
-        self, tasks: Iterable[tuple[Any, tuple[Any, ...]]], limit_s: float
-    ) -> Iterator[Any]:
-        """Results of the tasks in their order; an Answer where there is none."""
-        waiting: deque[tuple[tuple[Any, tuple[Any, ...]], Future[Any]]] = deque()
+    def _results(self, tasks: Iterable[Task], limit_s: float) -> Iterator[Answer]:
+        """Answers of the tasks in their order."""
+        waiting: deque[tuple[Task, Future[Any]]] = deque()
         rest = iter(tasks)
         restarts = 0
         try:
@@ -122,10 +121,11 @@ class WorkerPool:
             for _, future in waiting:
                 future.cancel()
 
-    def _result(self, future: Future[Any], limit_s: float) -> Any:
+    def _result(self, future: Future[Any], limit_s: float) -> Answer:
         try:
             # The oldest task runs or is next, so it must end within its limit and a start.
-            return future.result(timeout=limit_s + LOAD_TIMEOUT_S)
+            answer: Answer = future.result(timeout=limit_s + LOAD_TIMEOUT_S)
+            return answer
         except TimeoutError as error:
             if not future.done():
                 raise BrokenProcessPool("a task was lost") from error
@@ -160,7 +160,7 @@ class WorkerPool:
             return ""
         return f"\n  Its process may use {self.memory_mb} MB of memory: is that too little?"
 
-    def _schedule(self, task: tuple[Any, tuple[Any, ...]], limit_s: float) -> Future[Any]:
+    def _schedule(self, task: Task, limit_s: float) -> Future[Any]:
         function, arguments = task
         if self._open and not self._open[-1].active:
             self._stop_pool()

@@ -66,7 +66,7 @@ def make_forbidden_words(argument: str) -> ForbiddenWords:
 
 
 def _read(name: str, argument: str) -> tuple[str, ...]:
-    found = [plain_words(word) for word in argument.split(",")]
-    if not all(len(words) == 1 for words in found):
+    lists = [plain_words(word) for word in argument.split(",")]
+    if not all(len(words) == 1 for words in lists):
         raise wrong_argument(name, argument, f"want single words between commas, {name}:book,now.")
-    return tuple(dict.fromkeys(words[0] for words in found))
+    return tuple(dict.fromkeys(words[0] for words in lists))

@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import faulthandler
-import hashlib
-import importlib
-import importlib.util
-import inspect
 import io
 import os
-import pickle
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from groot.registry import nearest
 from groot.rewards.calling import Form, ImpossibleError, InfiniteError, call, form_of
+from groot.rewards.places import Place, find_function
 from groot.types import Candidate, Example
 
 MAX_OUTPUT_BYTES = 20_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a function is.
-
-    Args:
-        spec: as the user wrote it, for messages.
-        module: name of an importable module; "" where it is not in one.
-        file: path of a Python file; "" where it is not in one.
-        name: of the function in its module or file; may have dots.
-        pickled: the function itself, where it came as an object.
-        source: its source text, where it came as an object and has one.
-    """
-
-    spec: str
-    module: str = ""
-    file: str = ""
-    name: str = ""
-    pickled: bytes = b""
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a worker says about a function that it has loaded."""
-
-    form: Form
-    source_hash: str
 
 
 @dataclass(frozen=True)
@@ -60,16 +25,18 @@ class Answer:
     """How one call ended.
 
     Args:
-        kind: "values", or why there are none.
+        kind: "values" or, of the first call, "loaded"; else why there are none.
         values: a number, nan or None for each candidate.
         detail: for people: the error and, where the user's code raised it, its traceback.
         output: the beginning of what the function printed.
+        form: of a function that was loaded.
     """
 
-    kind: Literal["values", "raised", "impossible", "infinite", "hung", "crashed"]
+    kind: Literal["values", "loaded", "raised", "impossible", "infinite", "hung", "crashed"]
     values: Sequence[float | None] = ()
     detail: str = ""
     output: str = ""
+    form: Form | None = None
 
 
 class CappedBytes(io.RawIOBase):
@@ -138,16 +105,15 @@ def start_worker(places: Sequence[Place], folder: str, memory_mb: int | None) ->
     _state = State(places, {}, output, trace)
 
 
-def load(number: int, timeout_s: float) -> Loaded | str:
-    """Load a function and say what it is; a text says why it cannot be."""
+def load(number: int, timeout_s: float) -> Answer:
+    """Load a function and say which form it has."""
     state = _started()
     try:
-        function = _function(state, number, timeout_s)
-        return Loaded(form_of(function), source_hash(state.places[number], function))
+        return Answer("loaded", form=form_of(_function(state, number, timeout_s)))
     except ImpossibleError as error:
-        return str(error)
+        return Answer("impossible", detail=str(error))
     except BaseException:
-        return users_traceback()
+        return Answer("raised", detail=users_traceback())
 
 
 def run_call(
@@ -204,65 +170,6 @@ def _function(state: State, number: int, timeout_s: float) -> Callable[..., Any]
         with _Watch(state.trace, timeout_s):
             state.functions[number] = find_function(state.places[number])
     return state.functions[number]
-
-
-def find_function(place: Place) -> Callable[..., Any]:
-    """Import a function from its place.
-
-    Raises:
-        ImpossibleError: if its module is there but not the function.
-        BaseException: whatever the user's module raises on import.
-    """
-    if place.pickled:
-        function: Callable[..., Any] = pickle.loads(place.pickled)
-        return function
-    module = _import_file(Path(place.file)) if place.file else importlib.import_module(place.module)
-    try:
-        found: Callable[..., Any] = attrgetter(place.name)(module)
-    except AttributeError as error:
-        known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-        raise ImpossibleError(
-            f"{place.file or place.module} has no function {place.name!r}."
-            f"{nearest(place.name, known)} It has: {', '.join(known) or 'none'}."
-        ) from error
-    return found
-
-
-def _import_file(path: Path) -> Any:
-    """Run a Python file as a module of its own; its neighbours can be imported from it."""
-    sys.path.insert(0, str(path.parent.resolve()))
-    name = f"groot_reward_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImpossibleError(f"{path} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def source_hash(place: Place, function: Callable[..., Any]) -> str:
-    """SHA-256 of the file that the spec names and of the one that defines the function.
-
-    Of a function of the main script only its own text: the rest is not the reward.
-    """
-    digest = hashlib.sha256(f"{place.module}:{place.name}\n{place.source}".encode())
-    files = {place.file}
-    if getattr(function, "__module__", "") != "__main__":
-        with suppress(TypeError):  # an object that is called, not a function
-            files.add(inspect.getsourcefile(inspect.unwrap(function)) or "")
-    module = sys.modules.get(place.module)
-    files.add(getattr(module, "__file__", None) or "")
-    for file in sorted({str(Path(file).resolve()) for file in files if file}):
-        with suppress(OSError):
-            digest.update(Path(file).read_bytes())
-    return digest.hexdigest()
 
 
 def users_traceback() -> str:

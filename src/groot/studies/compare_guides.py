@@ -131,7 +131,7 @@ def compare_guides(
         made_of = {
             "settings": dict(entry.settings or {}),
             "prompts": [example.text for example in examples],
-            "reward": reward.fingerprint(),
+            "reward": reward.mark,
             "n_samples": n,
             "max_new_tokens": limit,
             "seed": seed,

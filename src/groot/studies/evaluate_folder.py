@@ -14,7 +14,7 @@ from groot.errors import ConfigError
 from groot.evaluation.measure import measure
 from groot.evaluation.measurement import Measurement
 from groot.evaluation.thresholds import Thresholds
-from groot.rewards import Reward
+from groot.rewards import CallSettings, Reward
 from groot.search.found import Found
 from groot.search.proofs import Proofs, proofs
 from groot.studies.labelled_data import LabelledData
@@ -169,8 +169,8 @@ def _evaluated(
         thresholds = open_thresholds(settings.thresholds, binding)
     candidates: list[list[Candidate]] = []
     searches: list[Found] = []
-    workers = {"timeout_s": settings.timeout_s, "workers": settings.workers}
-    with model.reward(settings.reward, **workers) as reward:
+    calls = CallSettings(timeout_s=settings.timeout_s, workers=settings.workers)
+    with model.reward(settings.reward, calls=calls) as reward:
         events(StageStarted("evaluate", len(read.examples)))
         start = time.monotonic()
         for first in range(0, len(read.examples), EXAMPLES_PER_STEP):

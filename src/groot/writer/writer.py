@@ -19,7 +19,7 @@ from groot.models.model_folder import SETTINGS_FILE
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
 from groot.outputs.choose import choose_all
-from groot.rewards import Reward, parse_rewards, refuse_code
+from groot.rewards import CallSettings, Reward, parse_rewards, refuse_code
 from groot.rewards.labeler_judge import OpenLabeler
 from groot.targets.words import split_words
 from groot.types import Candidate, Example, Gold, Task
@@ -100,11 +100,13 @@ class Writer:
         other.calibration = None
         return other
 
-    def reward(self, specs: Sequence[str] | None = None, **settings: Any) -> Reward:
+    def reward(
+        self, specs: Sequence[str] | None = None, *, calls: CallSettings | None = None
+    ) -> Reward:
         """The reward that specs name; None takes what the writer was optimised for.
 
         Args:
-            settings: those of `parse_rewards`.
+            calls: how functions of the user's own are called.
 
         Raises:
             ModelError: the specs come from a folder and name code, which is not run unasked.
@@ -114,9 +116,9 @@ class Writer:
             refuse_code(self.reward_specs, "model")
         return parse_rewards(
             list(self.reward_specs if specs is None else specs),
+            calls=calls,
             gold_text=self.gold_text,
             open_labeler=self.open_labeler,
-            **settings,
         )
 
     def gold_text(self, example: Example) -> str | None:
