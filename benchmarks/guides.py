@@ -43,9 +43,7 @@ from groot.config import Config
 from groot.data import read_examples
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import Preference, preferences_of_candidates
-from groot.evaluation.guide_table import ROWS
 from groot.guides import GUIDES
-from groot.guides.guide import Guide
 from groot.recipes.reward_model import RewardModelSettings, train_reward_model
 from groot.recipes.run import train_run
 from groot.recipes.tune_text import TuneSettings, tune_text
@@ -53,15 +51,17 @@ from groot.report import write_report
 from groot.reward_models.prefix_model import load_reward_model
 from groot.rewards import Reward, parse_rewards
 from groot.search.sampling import sample
-from groot.studies.compare_guides import (
-    Entry,
-    compare_guides,
-    gold_rewards,
-    mean_reward_of,
-)
+from groot.studies.compare_guides import RunFiles, compare_guides
 from groot.studies.counted import CountedRewardModel
-from groot.studies.diagnose import diagnose
-from groot.studies.guide_entries import WEIGHTED, Materials, make_entry
+from groot.studies.diagnose import DiagnosisSettings, Suspects, diagnose
+from groot.studies.guide_entries import (
+    Contenders,
+    EntrySettings,
+    make_entry,
+    row_titles,
+    weighted,
+)
+from groot.studies.guide_writing import Entry, WritingSettings, gold_rewards, mean_reward_of
 from groot.types import Example
 from groot.writer.folders import load_generator
 from groot.writer.generator import Generator
@@ -80,9 +80,10 @@ RATES = {"dpo": (2e-4, 1e-3), "grpo": (5e-4,)}  # peak learning rates of tuned m
 WIDENINGS = 5  # doublings or halvings of a weight that is at the edge of its grid
 # ARGS is greedy by definition; drawn from, it differs from PARGS in its reward model alone
 SAMPLED_ARGS = "args_sampled"
-ORDER = [*ROWS]
+TITLES = {name: title for name, title in row_titles().items() if name != "grammar"}
+ORDER = [*TITLES]
 ORDER.insert(ORDER.index("args") + 1, SAMPLED_ARGS)
-SHOWN = {name: ROWS.get(name, "ARGS, sampled") for name in ORDER}
+SHOWN = {name: TITLES.get(name, "ARGS, sampled") for name in ORDER}
 
 
 @dataclass(frozen=True)
@@ -327,30 +328,29 @@ def one_seed(setting: Setting, seed: int, out: Path) -> dict[str, Any]:
         say(f"seed {seed}: {kind} orders {right[kind]:.3f} of the held-out pairs right")
     tuned, rates = tune(setting, prompts, pairs, seed, out)
     # beta 1: the weight of the implicit guide is that of the log-ratio, and 1 is the DPO model
-    materials = Materials(generator, models, tuned, beta=1.0, top_k=TOP_K, n_candidates=TOP_K)
+    entry_settings = EntrySettings(beta=1.0, top_k=TOP_K, n_candidates=TOP_K)
+    contenders = Contenders(generator, models, tuned, settings=entry_settings)
     say(f"seed {seed}: trained, {time.process_time() - start:.0f} CPU seconds so far")
-    tried = weights_on_dev(setting, materials, seed, out)
-    materials = replace(materials, weights={name: best_of(tried[name]) for name in WEIGHTS})
-    entries = {name: entry_of(name, materials, best_of(tried.get(name, {}))) for name in SHOWN}
+    tried = weights_on_dev(setting, contenders, seed, out)
+    entries = {name: entry_of(name, contenders, best_of(tried.get(name, {}))) for name in SHOWN}
     found = compare_guides(
         generator,
         entries,
         setting.test,
         setting.gold,
-        n_samples=sizes.samples,
-        seed=seed,
-        out=out,
+        settings=WritingSettings(n_samples=sizes.samples, seed=seed),
+        out=RunFiles(out),
     )
     write_json(out / "guides.json", found | {"weights_tried": tried})
-    guides = {name: entries[name].guide for name in ("args", "pargs", "cd", "rad", "farma")}
+    guides = {name: entries[name].guide for name in TITLES if entries[name].guide is not None}
+    guides = {name: guide for name, guide in guides.items() if guide.steers_labels}
     if not (out / "diagnosis.json").is_file():
         diagnose(
             generator,
             setting.test[: sizes.diagnosed],
             setting.gold,
-            reward_models=models,
-            guides={name: guide for name, guide in guides.items() if isinstance(guide, Guide)},
-            seed=seed,
+            suspects=Suspects(models, guides),
+            settings=DiagnosisSettings(seed=seed),
             out=out,
         )
     write_report(out)
@@ -428,7 +428,7 @@ def tune(
             found[rate] = load_generator(at)
         tried[name] = {
             f"{rate:g}": mean_reward_of(
-                Entry(one, top_k=TOP_K), setting.dev, setting.training, seed=seed
+                Entry(one, top_k=TOP_K), setting.dev, setting.training, WritingSettings(seed=seed)
             )
             for rate, one in found.items()
         }
@@ -438,24 +438,26 @@ def tune(
 
 
 # DeAL is slow, so its weight stays; best-of-n, MBR and the others have none.
-WEIGHTS = tuple(name for name in WEIGHTED if name != "deal")
+WEIGHTS = tuple(name for name in weighted() if name != "deal")
 
 
-def entry_of(name: str, materials: Materials, weight: float | None) -> Entry:
+def entry_of(name: str, contenders: Contenders, weight: float | None) -> Entry:
     """The row of a name, also of those that are no part of `groot compare-guides`."""
     if name != SAMPLED_ARGS:
         weights = {} if weight is None else {name: weight}
-        return make_entry(name, replace(materials, weights=weights))
-    model = CountedRewardModel(materials.reward_models["sequence"])
+        settings = replace(contenders.settings, weights=weights)
+        return make_entry(name, replace(contenders, settings=settings))
+    model = CountedRewardModel(contenders.reward_models["sequence"])
     guide = GUIDES["args"](model, weight=weight or 1.0, n_candidates=TOP_K, temperature=1.0)
     settings = {"guide": SAMPLED_ARGS, **guide.settings}
-    return Entry(materials.generator, guide, costs=[model], settings=settings)
+    title = SHOWN[SAMPLED_ARGS]
+    return Entry(contenders.generator, guide, costs=[model], title=title, settings=settings)
 
 
 Tried = dict[str, dict[str, float]]
 
 
-def weights_on_dev(setting: Setting, materials: Materials, seed: int, out: Path) -> Tried:
+def weights_on_dev(setting: Setting, contenders: Contenders, seed: int, out: Path) -> Tried:
     """Mean training reward of each guide with each weight that was tried; kept in a file."""
     path = out / "weights.json"
     tried: Tried = read_json(path) if path.is_file() else {}
@@ -464,8 +466,8 @@ def weights_on_dev(setting: Setting, materials: Materials, seed: int, out: Path)
             continue
 
         def mean_reward(weight: float, name: str = name) -> float:
-            entry = entry_of(name, materials, weight)
-            return mean_reward_of(entry, setting.dev, setting.training, seed=seed)
+            entry = entry_of(name, contenders, weight)
+            return mean_reward_of(entry, setting.dev, setting.training, WritingSettings(seed=seed))
 
         scale = SCALE.get(name, 1.0)
         tried[name] = search_weight([scale * weight for weight in GRID], mean_reward)

@@ -23,6 +23,8 @@ def folders(make_model_folder, tmp_path_factory):
     prompts = [{"prompt": text} for text in ("play nina", "book a table", "may")]
     lines = [json.dumps(prompt) + "\n" for prompt in prompts]
     (at / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")
+    others = [*lines[:1], '{"prompt": "turn it off"}\n', '{"prompt": "stop"}\n']
+    (at / "dev.jsonl").write_text("".join(others), encoding="utf-8")
     return at
 
 
@@ -38,8 +40,10 @@ def test_compare_guides_prints_the_table_and_writes_the_report(groot, folders, t
     assert "FaRMA" not in found.out  # there is no reward model of that kind
     stored = json.loads((tmp_path / "out" / "guides.json").read_text())
     assert list(stored["rows"]) == [
-        *("top_k", "greedy", "best_of_n", "mbr", "pargs", "pargs_greedy", "deal"),
+        *("top_k", "greedy", "best_of_n", "mbr", "pargs", "pargs_greedy"),
     ]
+    assert stored["left_out"] == ["deal"]
+    assert "left out because they cost most of the time: deal" in found.out
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Guides compared" in page
     assert "<svg" in page
@@ -64,15 +68,29 @@ def test_weights_are_chosen_on_prompts_of_their_own(groot, folders):
     found = groot(
         "compare-guides",
         *words(folders, "--reward-model", folders / "partial", "--guides", "top_k,pargs"),
-        *("--weights", "0,4", "--dev", folders / "prompts.jsonl", "--dev-reward", "length:1-2"),
+        *("--weights", "0,4", "--dev", folders / "dev.jsonl", "--dev-reward", "length:1-2"),
         "--json",
     )
     assert found.code == 0, found.err
     answer = json.loads(found.out)
+    assert answer["weight_prompts"] == {"used": 2, "left_out": 1}
     tried = answer["weights_tried"]["pargs"]
     assert set(tried) == {"0", "4"}
     best = min(tried, key=lambda weight: (-tried[weight], float(weight)))
     assert answer["settings"]["pargs"]["weight"] == float(best)
+
+
+def test_weights_are_not_chosen_on_what_is_compared(groot, folders):
+    words_of_weights = ("--weights", "0,4", "--dev-reward", "length:1-2")
+    asked = words(folders, "--reward-model", folders / "partial", *words_of_weights)
+    found = groot("compare-guides", *asked, "--dev", folders / "prompts.jsonl")
+    assert found.code == 2
+    assert "Give other prompts: --dev FILE" in found.err
+    found = groot(
+        "compare-guides", *asked, "--dev", folders / "dev.jsonl", "--guides", "top_k,pargs"
+    )
+    assert found.code == 0, found.err
+    assert "1 prompts of --dev stand in --prompts, too" in found.out
 
 
 def test_diagnose_prints_and_reports(groot, folders, tmp_path):
@@ -95,7 +113,7 @@ def test_diagnose_prints_and_reports(groot, folders, tmp_path):
     ("more", "message"),
     [
         (["--guides", "parks"], "no guide 'parks'. Did you mean 'pargs'?"),
-        (["--guides", "args"], "args needs a reward model of kind 'sequence'"),
+        (["--guides", "args"], "args needs a reward model of kind sequence"),
         (["--weight", "pargs=much"], "'much' is not a number"),
         (["--weight", "pargs"], "write NAME=VALUE"),
         (["--tuned", "sft=x"], "tuned with sft? Known: dpo, grpo"),

@@ -46,9 +46,30 @@ def test_mean_and_best_continuation_can_disagree():
 
 
 def test_ties_are_one_half():
-    (found,) = continuations([[[0.1 + 0.2]]], [[[0.3]]], cuts=(1.0,))
+    (found,) = continuations([[[0.1 + 0.2]]], [[[0.3]]], cuts=(0.9,))
     assert found["mean"]["better"] == 0.5
     assert found["mean"]["p_value"] is None
+
+
+def test_pairs_without_a_shorter_prefix_are_left_out_at_that_cut():
+    winners = [[[1.0], [1.0]], [None, [1.0]], [None, [1.0]]]
+    losers = [[[0.0], [0.0]], [[5.0], [0.0]], [None, [0.0]]]
+    half, whole = continuations(winners, losers, cuts=(0.5, 1.0))
+    assert (half["n_pairs"], half["mean"]["winner"], half["mean"]["better"]) == (1, 1.0, 1.0)
+    assert whole["n_pairs"] == 3
+    (none,) = continuations([[None]], [[None]], cuts=(0.5,))
+    assert (none["n_pairs"], none["mean"]["better"], none["mean"]["p_value"]) == (0, None, None)
+    assert none["best"]["better_interval"] is None
+
+
+def test_whole_texts_are_not_tested_and_prefixes_are_corrected_for_the_number_of_tests():
+    winners, losers = [[[1.0]] * 3] * 8, [[[0.0]] * 3] * 8
+    rows = continuations(winners, losers, cuts=(0.3, 0.6, 1.0))
+    assert rows[2]["mean"]["better"] == 1.0
+    assert rows[2]["mean"]["p_value"] is rows[2]["best"]["holm_p_value"] is None
+    for row in rows[:2]:  # four tests of 8 of 8
+        assert row["mean"]["p_value"] == pytest.approx(2 / 2**8)
+        assert row["best"]["holm_p_value"] == pytest.approx(4 * 2 / 2**8)
 
 
 def test_missing_cuts_and_rollouts_are_refused():

@@ -1,4 +1,4 @@
-"""Guides compared and diagnosed from Python: tiny models, numbers that can be told beforehand."""
+"""Guides compared from Python: tiny models, numbers that can be told beforehand."""
 
 import dataclasses
 import json
@@ -6,77 +6,45 @@ import json
 import pytest
 import torch
 
-from groot.errors import ConfigError, DataError, ModelError, RewardError
-from groot.evaluation.guide_table import ROWS
-from groot.evaluation.prefixes import TENTHS
-from groot.guides.guide import Prefixes, Written
-from groot.models.loading import load_model
-from groot.reward_models.classifier_reward import load_classifier
+from groot.engine.events import Note
+from groot.errors import ConfigError, DataError
+from groot.guides import GUIDES
 from groot.reward_models.prefix_model import RewardModel
-from groot.reward_models.reward_compositions import RewardEnsemble
 from groot.rewards import parse_rewards
 from groot.rewards.compose import OwnPart, Reward
-from groot.studies.compare_guides import (
-    compare_guides,
-    frozen_log_p,
-    mean_reward_of,
-)
-from groot.studies.counted import CountedRewardModel
-from groot.studies.diagnose import diagnose, draw_pairs
-from groot.studies.guide_entries import Materials, check_names, choose_weights, make_entry
+from groot.studies.compare_guides import CLAIMS, RunFiles, compare_guides
+from groot.studies.guide_entries import Contenders, EntrySettings, make_entry, row_titles
+from groot.studies.guide_writing import Entry, WritingSettings
 from groot.types import Example
-from groot.writer.generator import Generator
 
-EXAMPLES = [Example(text, id=text) for text in ("play nina", "book a table", "weather", "may")]
-
-
-def reward_for_short(example, candidates):
-    """One over the words of a text; a text without an end gets 0."""
-    return [0.0 if one.output is None else 1 / (1 + len(one.text.split())) for one in candidates]
+ROWS = [name for name in row_titles() if name != "grammar"]
 
 
 @pytest.fixture(scope="module")
-def generator(make_model_folder, tmp_path_factory):
-    folder = make_model_folder("gpt2", tmp_path_factory.mktemp("gpt2"))
-    model = load_model(folder)
-    with torch.no_grad():  # one token in six is the end, so that texts differ in length
-        end = model.model.get_input_embeddings().weight[model.end_id]
-        model.model.transformer.ln_f.bias += 4 * end / end.square().sum()
-    return Generator(model, max_prompt_tokens=20, max_new_tokens=8)
-
-
-@pytest.fixture(scope="module")
-def materials(generator, make_model_folder, tmp_path_factory):
-    backbone = load_model(make_model_folder("gpt2", tmp_path_factory.mktemp("rm")))
-    kinds = ("sequence", "partial", "value", "rad", "vocabulary")
-    models = {kind: RewardModel(backbone, kind).eval() for kind in kinds}
-    return Materials(generator, models, {"dpo": generator, "grpo": generator}, n_best=3)
-
-
-@pytest.fixture(scope="module")
-def reward():
-    with parse_rewards(["length:1-3"]) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def compared(generator, materials, reward, tmp_path_factory):
+def compared(generator, contenders, prompts, reward, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    entries = {name: make_entry(name, materials) for name in ROWS}
-    found = compare_guides(generator, entries, EXAMPLES, reward, n_samples=2, seed=3, out=out)
+    entries = {name: make_entry(name, contenders) for name in ROWS}
+    settings = WritingSettings(n_samples=2, seed=3)
+    found = compare_guides(
+        generator, entries, prompts, reward, settings=settings, out=RunFiles(out)
+    )
     return out, found
 
 
-def test_every_row_of_the_published_table_is_there(compared, materials):
+def test_every_row_of_the_published_table_is_there(compared, prompts):
     _, found = compared
-    assert list(found["rows"]) == list(ROWS) == materials.available()
+    assert list(found["rows"]) == list(found["titles"]) == ROWS
+    assert found["titles"]["pargs_greedy"] == "PARGS-greedy"
     for name, row in found["rows"].items():
         is_greedy = name in ("greedy", "args", "pargs_greedy", "deal")
-        assert row["n_samples"] == len(EXAMPLES) * (1 if is_greedy else 2)
+        assert row["n_samples"] == len(prompts) * (1 if is_greedy else 2)
         assert 0 <= row["reward"] <= 1
         assert row["fluency"] < 0
         assert row["tokens"] >= row["n_samples"]
-    assert found["claims"]["pargs > args"]["p_value"] <= 1
+    claims = found["claims"]
+    assert len(claims) == 6
+    for claim in claims.values():
+        assert claim["p_value"] <= claim["holm_p_value"] <= 1
 
 
 def test_the_cost_of_reward_models_is_counted(compared):
@@ -101,251 +69,177 @@ def test_the_cost_of_reward_models_is_counted(compared):
     assert rows["deal"]["lm_tokens_per_token"] >= 40
 
 
-def test_what_was_written_is_not_written_again(compared, generator, materials, reward):
-    out, found = compared
-    again = compare_guides(
-        generator,
-        {name: make_entry(name, materials) for name in ("top_k", "pargs")},
-        EXAMPLES,
-        reward,
-        n_samples=2,
-        seed=3,
-        out=out,
-    )
-    # seconds are those of the first time, which no second writing would hit
-    assert again["rows"]["pargs"]["seconds"] == found["rows"]["pargs"]["seconds"]
-    other = dataclasses.replace(materials, weights={"pargs": 0.5})
-    anew = compare_guides(
-        generator, {"pargs": make_entry("pargs", other)}, EXAMPLES, reward, seed=3, out=out
-    )
-    assert anew["rows"]["pargs"]["seconds"] != found["rows"]["pargs"]["seconds"]
-    (out / "guides" / "pargs.json").write_text("{}")
-    entries = {"pargs": make_entry("pargs", other)}
-    assert compare_guides(generator, entries, EXAMPLES, reward, out=out)["rows"]["pargs"]
+def test_what_costs_the_most_is_no_default_row(contenders):
+    assert contenders.default_rows() == [name for name in ROWS if name != "deal"]
+    assert contenders.left_out() == ["deal"]
+    assert contenders.lack("deal") is None  # but it can be asked for
 
 
-def test_weight_0_writes_what_the_unguided_model_writes(generator, materials, reward):
-    still = dataclasses.replace(materials, weights={"pargs": 0.0})
+def test_claims_are_of_rows_that_exist_and_leave_the_baseline_to_the_rows():
+    names = {name for claim in CLAIMS for name in claim}
+    assert names <= set(row_titles())
+    assert "top_k" not in names
+
+
+def test_weight_0_writes_what_the_unguided_model_writes(generator, contenders, prompts, reward):
+    settings = dataclasses.replace(contenders.settings, weights={"pargs": 0.0})
+    still = dataclasses.replace(contenders, settings=settings)
     found = compare_guides(
         generator,
-        {"top_k": make_entry("top_k", materials), "pargs": make_entry("pargs", still)},
-        EXAMPLES,
+        {"top_k": make_entry("top_k", contenders), "pargs": make_entry("pargs", still)},
+        prompts,
         reward,
-        n_samples=3,
+        settings=WritingSettings(n_samples=3),
     )
-    assert [one["texts"]["pargs"] for one in found["examples"]] == [
-        one["texts"]["top_k"] for one in found["examples"]
+    assert [example["texts"]["pargs"] for example in found["examples"]] == [
+        example["texts"]["top_k"] for example in found["examples"]
     ]
     assert found["rows"]["pargs"]["difference"] == 0
     assert found["rows"]["pargs"]["p_value"] == 1
 
 
-def test_fluency_of_others_is_measured_under_the_frozen_model(generator):
-    other = generator.with_model(generator.model)
-    text = generator.prompts.target_ids("play it")
-    written = [[Written(tuple(text), -99.0, True)]]
-    (found,) = frozen_log_p(generator, other, EXAMPLES[:1], written)
-    wanted = generator.score([EXAMPLES[0].text], [["play it"]])[0]
-    assert found == pytest.approx(wanted, abs=1e-4)
-    assert frozen_log_p(generator, generator, EXAMPLES[:1], written) == [[-99.0]]
-
-
-def test_a_guide_that_wants_short_texts_gets_them(generator, materials):
-    short = Reward([OwnPart("short", reward_for_short)])
-    entry = make_entry("best_of_n", dataclasses.replace(materials, n_best=8))
-
-    def judge(inputs, outputs):
-        return torch.tensor([-float(len(one)) for one in outputs])
-
-    entry.guide.reward = judge
-    plain = mean_reward_of(make_entry("top_k", materials), EXAMPLES, short)
-    assert mean_reward_of(entry, EXAMPLES, short) > plain
-
-
-def test_all_guides_re_score_as_many_tokens_as_is_said(generator, materials):
-    same = dataclasses.replace(materials, n_candidates=7)
-    for name in ("args", "pargs", "pargs_greedy", "cd", "rad", "farma"):
-        assert make_entry(name, same).guide.n_candidates == 7
-    assert make_entry("rad", materials).guide.n_candidates == 20  # its own
-
-
-@pytest.fixture(scope="module")
-def other_tokens(make_model_folder, tmp_path_factory):
-    """A backbone that spells texts in its own way."""
-    backbone = load_model(make_model_folder("gpt2", tmp_path_factory.mktemp("other")))
-    backbone.tokenizer.add_tokens(["play it"])
-    return backbone
-
-
-def test_a_reward_model_with_other_tokens_judges_texts(generator, other_tokens):
-    other = RewardModel(other_tokens, "partial").eval()
-    judge = make_entry("best_of_n", Materials(generator, {"partial": other})).guide.reward
-    outputs = ["book a table", "nina é"]
-    found = judge(
-        [generator.input_ids("may")] * 2, [generator.prompts.target_ids(one) for one in outputs]
-    )
-    torch.testing.assert_close(found, other.text_rewards(["may", "may"], outputs))
-
-
-def test_reward_models_of_other_tokens_steer_by_way_of_the_text(
-    generator, other_tokens, reward, make_encoder_folder, tmp_path
-):
-    """What they cost is in the table: each candidate is read from its beginning."""
-    folder = make_encoder_folder("bert", tmp_path, num_labels=1)
-    models = {
-        "partial": RewardModel(other_tokens, "partial").eval(),
-        "sequence": load_classifier(folder),
-    }
-    materials = Materials(generator, models, n_best=2)
-    names = ["top_k", "best_of_n", "args", "pargs", "deal"]
-    entries = {name: make_entry(name, materials) for name in names}
-    found = compare_guides(generator, entries, EXAMPLES[:2], reward, n_samples=1, max_new_tokens=4)
-    cost = {name: row["reward_tokens_per_token"] for name, row in found["rows"].items()}
-    assert cost["top_k"] == 0
-    plain = Materials(generator, {"partial": RewardModel(generator.model, "partial").eval()})
-    row = compare_guides(
-        generator, {"pargs": make_entry("pargs", plain)}, EXAMPLES[:2], reward, n_samples=1,
-        max_new_tokens=4,
-    )["rows"]["pargs"]  # fmt: skip
-    assert row["reward_tokens_per_token"] == pytest.approx(10, rel=0.15)
-    assert min(cost["args"], cost["pargs"]) > row["reward_tokens_per_token"]
-
-
-def test_ensembles_and_transforms_steer(generator, materials, other_tokens):
-    first = materials.reward_models["partial"]
-    second = RewardModel(other_tokens, "partial").eval()
-    inputs, rows = [generator.input_ids("may")], torch.tensor([0])
-    tokens = torch.tensor([generator.prompts.target_ids("book")])
-    log_p = torch.zeros(tokens.shape)
-
-    def scores(model, **settings):
-        guide = make_entry("pargs", Materials(generator, {"partial": model}, **settings)).guide
-        return guide.rescore(log_p, tokens, None, guide.begin(inputs, rows))[0]
-
-    alone = [scores(one) for one in (first, second)]
-    worst = RewardEnsemble([first, second], how="worst")
-    torch.testing.assert_close(scores(worst), torch.minimum(*alone))
-    entry = make_entry("pargs", Materials(generator, {"partial": worst}))
-    entry.guide.begin(inputs, rows).score(tokens)
-    assert [one.calls for one in entry.costs] == [1, 1]
-    assert entry.costs[1].tokens > entry.costs[0].tokens == tokens.numel()
-    sigmoid = scores(first, transform="log_sigmoid", weights={"pargs": 1.0})
-    torch.testing.assert_close(sigmoid, torch.nn.functional.logsigmoid(alone[0] / 2.0))
-
-
-@pytest.mark.parametrize("name", ["pargs", "pargs_greedy", "cd", "rad", "farma"])
-def test_a_classifier_is_refused_where_causality_is_needed(
-    name, generator, make_encoder_folder, tmp_path
-):
-    judge = load_classifier(make_encoder_folder("bert", tmp_path, num_labels=1))
-    with pytest.raises(ConfigError, match="a sequence classifier is not causal"):
-        make_entry(name, Materials(generator, {"sequence": judge}))
-
-
-@pytest.mark.parametrize("name", ["pargs", "deal", "best_of_n"])
-def test_rewards_that_are_nan_stop_the_writing(name, generator, make_model_folder, tmp_path):
-    model = RewardModel(load_model(make_model_folder("gpt2", tmp_path)), "partial").eval()
-    with torch.no_grad():
-        model.head.weight.fill_(float("nan"))
-    guide = make_entry(name, Materials(generator, {"partial": model}, n_best=2)).guide
-    with pytest.raises((ModelError, RewardError), match="NaN"):
-        generator.write(["play"], guide=guide, seed=1)
-
-
-def test_deal_looks_ahead_no_further_than_there_are_positions(generator, materials):
-    deal = make_entry("deal", dataclasses.replace(materials, lookahead=10_000)).guide
-    assert deal.max_length == generator.model.config.max_position_embeddings == 256
-    ids = generator.input_ids("play")
-    room = deal.max_length - len(ids)
-    state = deal.begin([ids], torch.tensor([0]))
-    prefixes = Prefixes([ids], torch.tensor([0]), torch.full((1, room - 3), 7))
-    scores, _ = deal.rescore(torch.zeros(1, 2), torch.tensor([[7, 8]]), prefixes, state)
-    assert scores.isfinite().all()
-
-
-def test_names_and_weights_are_checked_together(generator):
-    bare = Materials(generator, weights={"mbr": 2.0})
-    with pytest.raises(ConfigError) as error:
-        check_names(["parks", "pargs", "implicit", "best_of_n", "mbr"], bare)
-    text = str(error.value)
-    assert "no guide 'parks'. Did you mean 'pargs'?" in text
-    assert "pargs needs a reward model of kind 'partial'" in text
-    assert "implicit needs a generator tuned with dpo" in text
-    assert "best_of_n needs a reward model" in text
-    assert "a weight for 'mbr', which has none" in text
-    assert bare.available() == ["top_k", "greedy", "mbr"]
-
-
-def test_the_smallest_of_equally_good_weights_is_chosen():
-    best, tried = choose_weights(["cd"], [2.0, 1.0, 4.0], lambda name, weight: min(weight, 2.0))
-    assert best == {"cd": 2.0}
-    assert tried == {"cd": {"1": 1.0, "2": 2.0, "4": 2.0}}
-
-
-def test_nothing_to_compare_is_refused(generator, reward):
+def test_nothing_to_compare_is_refused(generator, prompts, reward):
     with pytest.raises(ConfigError, match="no guide"):
-        compare_guides(generator, {}, EXAMPLES, reward)
+        compare_guides(generator, {}, prompts, reward)
     with pytest.raises(DataError, match="no prompts"):
         compare_guides(generator, {"greedy": None}, [], reward)
 
 
-def test_a_counted_reward_model_is_the_model(materials, generator):
-    model = materials.reward_models["partial"]
-    counted = CountedRewardModel(model)
-    inputs = [generator.input_ids("may")]
-    torch.testing.assert_close(counted.rewards(inputs, [[7, 8]]), model.rewards(inputs, [[7, 8]]))
-    assert (counted.calls, counted.tokens, counted.kind) == (1, 2, "partial")
-    scoring = counted.begin(inputs, torch.tensor([0]))
-    plain = model.begin(inputs, torch.tensor([0]))
-    tokens = torch.tensor([[7, 8, 9]])
-    torch.testing.assert_close(scoring.score(tokens), plain.score(tokens))
-    assert (counted.calls, counted.tokens) == (2, 5)
+# --- what is taken from a folder ----------------------------------------------------------------
 
 
-# --- diagnose ---------------------------------------------------------------------------------
+class Comparison:
+    """The same comparison again and again on one folder; each call may change what it is of."""
+
+    def __init__(self, folder, make_generator, reward):
+        self.folder = folder
+        self.make_generator = make_generator
+        self.reward = reward
+
+    def __call__(self, **changes):
+        """The notes of one call: what was taken, and what was written anew and why."""
+        notes = []
+        generator = changes.get("generator") or self.make_generator()
+        judge = changes.get("reward_model") or RewardModel(self.make_generator().model, "partial")
+        settings = EntrySettings(weights={"pargs": changes.get("weight", 2.0)})
+        contenders = Contenders(generator, {"partial": judge.eval()}, settings=settings)
+        if "folder" in changes:
+            contenders = dataclasses.replace(contenders, folders={"partial": (changes["folder"],)})
+        self.numbers = compare_guides(
+            changes.get("frozen") or generator,
+            {"pargs": changes.get("entry") or make_entry("pargs", contenders)},
+            changes.get("prompts") or [Example("play", id="a", columns={"wanted": "x"})],
+            changes.get("reward") or self.reward,
+            settings=changes.get("settings") or WritingSettings(n_samples=1, max_new_tokens=4),
+            out=RunFiles(self.folder, is_restarted=changes.get("is_restarted", False)),
+            events=lambda event: notes.append(event.text) if isinstance(event, Note) else None,
+        )
+        return notes
 
 
-def test_diagnose_answers_every_question(generator, materials, reward, tmp_path):
-    guides = {name: make_entry(name, materials).guide for name in ("pargs", "farma")}
-    models = {kind: materials.reward_models[kind] for kind in ("sequence", "partial")}
-    found = diagnose(
-        generator,
-        EXAMPLES,
-        reward,
-        reward_models=models,
-        guides=guides,
-        n_samples=6,
-        rollouts=2,
-        seed=1,
-        out=tmp_path,
-    )
-    assert [row["cut"] for row in found["continuations"]] == list(TENTHS)
-    last = found["continuations"][-1]
-    assert last["mean"]["better"] == last["best"]["better"] == 1.0  # the whole texts themselves
-    assert last["mean"]["difference"] > 0
-    assert set(found["ranks"]) == {"none", "pargs", "farma"}
-    assert set(found["order"]) == set(found["spread"]) == set(models)
-    assert 0 <= found["disagreement"]["sequence, partial"] <= 1
-    assert 0 < found["n_pairs"] <= len(EXAMPLES)
-    assert json.loads((tmp_path / "diagnosis.json").read_text())["n_pairs"] == found["n_pairs"]
-    again = diagnose(generator, EXAMPLES, reward, n_samples=6, rollouts=2, seed=1)
-    assert again["continuations"] == found["continuations"]
-    assert again["ranks"]["none"] == found["ranks"]["none"]
+@pytest.fixture
+def again(tmp_path, make_generator, reward):
+    comparison = Comparison(tmp_path, make_generator, reward)
+    assert comparison() == []
+    return comparison
 
 
-def test_pairs_differ_in_reward_and_leave_missing_ones_out():
-    texts = [Written((token,), 0.0, True) for token in (1, 2, 3)]
-    pairs = draw_pairs([texts, texts, texts], [[0.0, None, 1.0], [1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])
-    assert [pair.row for pair in pairs] == [0, 2]
-    assert (pairs[0].winner, pairs[0].loser) == ((3,), (1,))
-    assert all(pair.rewards[0] > pair.rewards[1] for pair in pairs)
+def test_what_does_not_matter_is_taken(again, tmp_path):
+    before = again.numbers["rows"]["pargs"]
+    for changes in [
+        {},  # other objects with the same contents
+        {"folder": tmp_path / "elsewhere"},
+        {"settings": WritingSettings(n_samples=1, max_new_tokens=4, batch_size=1)},
+    ]:
+        (note,) = again(**changes)
+        assert "pargs: taken from" in note
+        # seconds are those of the first time, which no second writing would hit
+        assert again.numbers["rows"]["pargs"] == before
 
 
-def test_diagnose_refuses_what_it_cannot_answer(generator):
-    with parse_rewards(["length:0-99=0"]) as flat:
-        with pytest.raises(DataError, match="have one reward"):
-            diagnose(generator, EXAMPLES, flat, n_samples=2)
-        with pytest.raises(ConfigError, match="at least 2 samples"):
-            diagnose(generator, EXAMPLES, flat, n_samples=1)
-        with pytest.raises(DataError, match="no prompts"):
-            diagnose(generator, [], flat)
+def changed(model):
+    """The model with one number of its weights changed by the least that there is."""
+    with torch.no_grad():
+        weight = next(iter(model.parameters())).view(-1)
+        weight[0] = torch.nextafter(weight[0], torch.tensor(torch.inf))
+    return model
+
+
+def test_the_smallest_change_of_weights_or_tokens_writes_anew(again, make_generator):
+    generator = make_generator()
+    changed(generator.model)
+    (note,) = again(generator=generator)
+    assert "the generator that writes is not the same as before" in note
+    again(is_restarted=True)
+    (note,) = again(frozen=generator)
+    assert "the frozen generator is not the same as before" in note
+    again(is_restarted=True)
+    (note,) = again(reward_model=changed(RewardModel(make_generator().model, "partial")))
+    assert "the reward model of guide 1 is not the same as before" in note
+    again(is_restarted=True)
+    spelling = make_generator()
+    spelling.prompts.tokenizer.add_tokens(["play it"])
+    (note,) = again(generator=spelling)
+    assert "the generator that writes is not the same as before" in note
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"prompts": [Example("play it", id="a", columns={"wanted": "x"})]}, "the prompts"),
+        ({"prompts": [Example("play", id="a", columns={"wanted": "y"})]}, "the prompts"),
+        ({"weight": 2.5}, "guides was"),
+        ({"settings": WritingSettings(n_samples=1, max_new_tokens=3)}, "max_new_tokens was 4"),
+        ({"settings": WritingSettings(n_samples=2, max_new_tokens=4)}, "n_samples was 1"),
+        ({"settings": WritingSettings(n_samples=1, max_new_tokens=4, seed=1)}, "seed was 0"),
+    ],
+)
+def test_other_prompts_and_settings_write_anew(again, changes, why):
+    (note,) = again(**changes)
+    assert "written anew" in note
+    assert why in note
+
+
+def test_another_reward_of_the_same_name_writes_anew(tmp_path, make_generator):
+    """Its source text counts, and so does the fingerprint of a part; the name is not enough."""
+    path = tmp_path / "mine.py"
+    path.write_text("def mine(example, candidates):\n    return [1.0] * len(candidates)\n")
+    with parse_rewards([f"{path}:mine"]) as first:
+        comparison = Comparison(tmp_path / "out", make_generator, first)
+        comparison()
+    path.write_text("def mine(example, candidates):\n    return [0.5] * len(candidates)\n")
+    with parse_rewards([f"{path}:mine"]) as second:
+        assert second.name == first.name
+        (note,) = comparison(reward=second)
+    assert "the reward is not the same as before" in note
+    assert comparison.numbers["rows"]["pargs"]["reward"] == 0.5
+
+    def short(example, candidates):
+        return [0.0 for _ in candidates]
+
+    parts = [OwnPart("length", short, fingerprint=version) for version in ("1", "2")]
+    comparison(reward=Reward(parts[:1]), is_restarted=True)
+    (note,) = comparison(reward=Reward(parts[1:]))
+    assert "the reward is not the same as before" in note
+
+
+def test_a_guide_of_a_function_is_written_anew_each_time(again, make_generator):
+    generator = make_generator()
+    longest = GUIDES["best_of_n"](lambda inputs, outputs: [float(len(out)) for out in outputs])
+    for guide in (longest, GUIDES["grammar"](lambda ids: None)):
+        entry = Entry(generator, guide)
+        if guide is longest:
+            again(entry=entry, is_restarted=True)
+            (note,) = again(entry=entry)
+            assert "made of a function, which may have changed" in note
+
+
+def test_files_of_an_older_version_and_broken_ones_are_written_anew(again, tmp_path, caplog):
+    path = tmp_path / "guides" / "pargs.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "made_of": {"settings": {}, "prompts": ["play"]}}))
+    (note,) = again()
+    assert "another version of groot wrote it" in note
+    path.write_text("{}")
+    assert again() == []
+    assert "cannot be read" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -30,11 +30,6 @@ from groot.cli.guide_options import (
 )
 from groot.errors import ConfigError
 
-if TYPE_CHECKING:
-    from groot.studies.guide_entries import Materials
-
-OPTIONAL = "every one that there is material for"
-
 
 def compare_guides(
     folder: GeneratorArgument,
@@ -43,20 +38,25 @@ def compare_guides(
         list[str],
         typer.Option(
             metavar="REWARD...",
-            help="the gold reward, by which texts are judged; not the one that guides learnt from",
+            help="The gold reward, by which texts are judged. It should not be the one that the"
+            " guides learnt from.",
         ),
     ],
     reward_model: RewardModelsOption = None,
     tuned: TunedOption = None,
     guides: Annotated[
         str | None,
-        typer.Option(metavar="NAME,NAME", help=f"rows of the table; default: {OPTIONAL}"),
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Compare these rows. Default: every row that there is material for, but for the"
+            " costly ones (deal), which take longer than all others together: name them.",
+        ),
     ] = None,
     split: SplitOption = "test",
     limit: LimitOption = None,
-    samples: Annotated[int, typer.Option(min=1, help="texts for each prompt")] = 4,
+    samples: Annotated[int, typer.Option(min=1, help="Write so many texts for each prompt.")] = 4,
     best_of: Annotated[
-        int, typer.Option(min=1, help="samples that best_of_n and mbr choose among")
+        int, typer.Option(min=1, help="Let best_of_n and mbr choose among so many samples.")
     ] = 10,
     top_k: TopKOption = 10,
     weight: WeightOption = None,
@@ -66,42 +66,46 @@ def compare_guides(
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="N,N", help="weights to try for each guide on --dev; needs --dev-reward"
+            metavar="N,N",
+            help="Try these weights for each guide on the prompts of --dev, and take the best by"
+            " --dev-reward. Prompts that stand in --prompts, too, are left out there.",
         ),
     ] = None,
     dev: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="prompts that --weights are tried on"),
+        typer.Option(metavar="FILE", help="Try --weights on these prompts."),
     ] = None,
     dev_split: SplitOption = "dev",
     dev_reward: Annotated[
         list[str] | None,
-        typer.Option(metavar="REWARD...", help="what the weights are chosen by"),
+        typer.Option(metavar="REWARD...", help="Choose among --weights by this reward."),
     ] = None,
     beta: Annotated[
-        float, typer.Option(help="that the dpo generator was tuned with, for implicit")
+        float,
+        typer.Option(help="The beta that the dpo generator was tuned with, for implicit."),
     ] = 0.1,
     lookahead: LookaheadOption = 4,
     max_new_tokens: MaxNewTokensOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="texts written together")] = 64,
-    seed: Annotated[int, typer.Option(help="of the samples and of the tests")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Write so many texts together.")] = 64,
+    seed: Annotated[int, typer.Option(help="Draw samples, and the tests, from this seed.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="folder for guides.json, what was written, and the report; default: kept nowhere",
+            help="Keep guides.json, what each row wrote, and the report in this folder. What a row"
+            " wrote before is taken from it where nothing that it is made of has changed.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="write again what --out holds already")
+        bool, typer.Option("--force", help="Write everything again that --out holds already.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Compare the ways to steer a frozen generator: reward, win rate, diversity, fluency, cost.
 
-    Trains nothing. Rows: top_k, greedy, best_of_n, mbr, args, cd, rad, pargs, pargs_greedy, farma,
-    implicit, deal, and tuned models, dpo and grpo. With --out, the same command again goes on with
-    the rows that are missing, and groot report shows the table.
+    Trains nothing. Rows: the generator alone (top_k, greedy), every guide, and tuned generators
+    (dpo, grpo). With --out, the same command again goes on with the rows that are missing, and
+    groot report shows the table.
 
     \b
     Examples:
@@ -113,62 +117,71 @@ def compare_guides(
         --guides top_k,greedy,mbr --limit 100 --json
     """
     from groot.cli.progress import watcher
+    from groot.studies.compare_guides import GUIDES_FILE, RunFiles
     from groot.studies.compare_guides import compare_guides as compare
-    from groot.studies.guide_entries import WEIGHTED, check_names, make_entry
-    from groot.studies.open_guides import open_materials, read_prompts
+    from groot.studies.guide_entries import EntrySettings, check_names, make_entry, weighted
+    from groot.studies.guide_weights import with_chosen_weights
+    from groot.studies.guide_writing import WritingSettings
+    from groot.studies.open_guides import open_contenders, read_prompts
 
     grid = numbers("--weights", weights) if weights else []
     if bool(grid) != bool(dev_reward) or bool(grid) != bool(dev):
         raise ConfigError("--weights, --dev and --dev-reward belong together: give all, or none.")
     examples = read_prompts(prompts, split=split, limit=limit)
-    materials = open_materials(
+    contenders = open_contenders(
         folder,
         reward_models=reward_model or (),
         tuned=named_values("--tuned", tuned),
-        weights=named_numbers("--weight", weight),
         ensemble=ensemble,
         penalty=penalty,
-        transform=transform,
-        top_k=top_k,
-        n_best=best_of,
-        lookahead=lookahead,
-        beta=beta,
+        settings=EntrySettings(
+            weights=named_numbers("--weight", weight),
+            transform=transform,
+            top_k=top_k,
+            n_samples=best_of,
+            lookahead=lookahead,
+            beta=beta,
+        ),
     )
-    rows = names(guides) or materials.available()
-    check_names(rows, materials)
-    tried: dict[str, dict[str, float]] = {}
-    with watcher() as events, materials.generator.reward(reward) as gold:
-        if grid:
-            assert dev is not None
-            materials, tried = _with_weights(
-                materials,
-                [name for name in rows if name in WEIGHTED and name not in materials.weights],
-                grid,
-                read_prompts(dev, split=dev_split, limit=limit),
-                dev_reward or [],
-                batch_size=batch_size,
-                max_new_tokens=max_new_tokens,
-                seed=seed,
-            )
+    asked = names(guides)
+    rows = asked or contenders.default_rows()
+    check_names(rows, contenders)
+    writing = WritingSettings(samples, max_new_tokens, seed, batch_size)
+    more: dict[str, Any] = {
+        "generator": str(folder),
+        "prompts": prompts,
+        "left_out": [] if asked else contenders.left_out(),
+        "weights_tried": {},
+    }
+    with watcher() as events, contenders.generator.reward(reward) as gold:
+        if dev is not None:
+            given = contenders.settings.weights
+            with contenders.generator.reward(dev_reward) as judge:
+                contenders, trials = with_chosen_weights(
+                    contenders,
+                    [name for name in rows if name in weighted() and name not in given],
+                    grid,
+                    read_prompts(dev, split=dev_split, limit=limit),
+                    judge,
+                    compared_on=examples,
+                    settings=writing,
+                )
+            more["weights_tried"] = trials.tried
+            more["weight_prompts"] = {"used": trials.n_prompts, "left_out": trials.n_left_out}
         found = compare(
-            materials.generator,
-            {name: make_entry(name, materials) for name in rows},
+            contenders.generator,
+            {name: make_entry(name, contenders) for name in rows},
             examples,
             gold,
-            n_samples=samples,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            batch_size=batch_size,
-            out=out,
-            is_restarted=force,
+            settings=writing,
+            out=None if out is None else RunFiles(out, is_restarted=force),
             events=events,
         )
-    found |= {"generator": str(folder), "prompts": prompts, "weights_tried": tried}
+    found |= more
     path = None
     if out is not None:
         from groot.engine.files import write_json
         from groot.report import write_report
-        from groot.studies.compare_guides import GUIDES_FILE
 
         write_json(out / GUIDES_FILE, found)
         path = write_report(out)
@@ -180,40 +193,6 @@ def compare_guides(
         answer(f"report: {path}")
 
 
-def _with_weights(
-    materials: Materials,
-    weighted: list[str],
-    grid: list[float],
-    examples: list[Any],
-    reward: list[str],
-    *,
-    batch_size: int,
-    max_new_tokens: int | None,
-    seed: int,
-) -> tuple[Materials, dict[str, dict[str, float]]]:
-    """The materials with the best weight of each guide, and what was tried."""
-    import dataclasses
-
-    from groot.studies.compare_guides import mean_reward_of
-    from groot.studies.guide_entries import choose_weights, make_entry
-
-    with materials.generator.reward(reward) as judge:
-
-        def mean_reward(name: str, weight: float) -> float:
-            entry = make_entry(name, dataclasses.replace(materials, weights={name: weight}))
-            return mean_reward_of(
-                entry,
-                examples,
-                judge,
-                batch_size=batch_size,
-                max_new_tokens=max_new_tokens,
-                seed=seed,
-            )
-
-        best, tried = choose_weights(weighted, grid, mean_reward)
-    return dataclasses.replace(materials, weights={**materials.weights, **best}), tried
-
-
 def _print(found: Mapping[str, Any]) -> None:
     from groot.cli.guide_tables import claims_table, guides_table
 
@@ -223,3 +202,11 @@ def _print(found: Mapping[str, Any]) -> None:
     for name, values in found["weights_tried"].items():
         shown = ", ".join(f"{weight}: {value:.3f}" for weight, value in values.items())
         answer(f"weights tried for {name}, mean dev reward: {shown}")
+    left_out = found.get("weight_prompts", {}).get("left_out")
+    if left_out:
+        answer(f"{left_out} prompts of --dev stand in --prompts, too: no weight was chosen on them")
+    if found["left_out"]:
+        answer(
+            f"left out because they cost most of the time: {', '.join(found['left_out'])}; name"
+            " them in --guides to compare them"
+        )

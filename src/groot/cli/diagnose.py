@@ -32,7 +32,7 @@ def diagnose(
     prompts: PromptsOption,
     reward: Annotated[
         list[str],
-        typer.Option(metavar="REWARD...", help="the reward of whole texts that can be verified"),
+        typer.Option(metavar="REWARD...", help="Judge whole texts by this reward."),
     ],
     reward_model: RewardModelsOption = None,
     tuned: TunedOption = None,
@@ -40,27 +40,27 @@ def diagnose(
         str | None,
         typer.Option(
             metavar="NAME,NAME",
-            help="guides of next tokens whose ranks are looked at; default: every one that there"
-            " is material for, deal apart",
+            help="Look at the ranks of these guides of next tokens. Default: every one that there"
+            " is material for, but for the costly ones (deal).",
         ),
     ] = None,
     split: SplitOption = "test",
     limit: LimitOption = None,
-    samples: Annotated[int, typer.Option(min=2, help="texts for each prompt")] = 16,
-    rollouts: Annotated[int, typer.Option(min=1, help="continuations of each prefix")] = 4,
+    samples: Annotated[int, typer.Option(min=2, help="Write so many texts for each prompt.")] = 16,
+    rollouts: Annotated[int, typer.Option(min=1, help="Continue each prefix so many times.")] = 4,
     top_k: TopKOption = 10,
     weight: WeightOption = None,
     ensemble: EnsembleOption = None,
     penalty: PenaltyOption = 0.5,
     transform: TransformOption = "none",
     max_new_tokens: MaxNewTokensOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="texts written together")] = 64,
-    seed: Annotated[int, typer.Option(help="of samples, pairs, rollouts and intervals")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Write so many texts together.")] = 64,
+    seed: Annotated[int, typer.Option(help="Draw everything that is drawn from this seed.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="folder for diagnosis.json and the report"),
+        typer.Option(metavar="DIR", help="Write diagnosis.json and the report into this folder."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Ask whether prefixes tell which text will be better, before you steer by them.
 
@@ -77,43 +77,37 @@ def diagnose(
     """
     from groot.cli.guide_tables import diagnosis_tables_of_guides
     from groot.cli.progress import watcher
-    from groot.guides.guide import Guide
-    from groot.studies.diagnose import DIAGNOSIS_FILE
+    from groot.guides import Guide
+    from groot.studies.diagnose import DIAGNOSIS_FILE, DiagnosisSettings, Suspects
     from groot.studies.diagnose import diagnose as ask
-    from groot.studies.guide_entries import check_names, make_entry
-    from groot.studies.open_guides import open_materials, read_prompts
+    from groot.studies.guide_entries import EntrySettings, check_names, make_entry
+    from groot.studies.open_guides import open_contenders, read_prompts
 
     examples = read_prompts(prompts, split=split, limit=limit)
-    materials = open_materials(
+    contenders = open_contenders(
         folder,
         reward_models=reward_model or (),
         tuned=named_values("--tuned", tuned),
-        weights=named_numbers("--weight", weight),
         ensemble=ensemble,
         penalty=penalty,
-        transform=transform,
-        top_k=top_k,
+        settings=EntrySettings(
+            weights=named_numbers("--weight", weight), transform=transform, top_k=top_k
+        ),
     )
-    asked = names(guides)
-    wanted = materials.available() if asked is None else asked
-    check_names(wanted, materials)
-    made = {
-        name: make_entry(name, materials).guide
-        for name in wanted
-        if asked is not None or name != "deal"
-    }
-    with watcher() as events, materials.generator.reward(reward) as gold:
+    rows = names(guides) or contenders.default_rows()
+    check_names(rows, contenders)
+    made = {name: make_entry(name, contenders).guide for name in rows}
+    suspects = Suspects(
+        contenders.reward_models,
+        {name: guide for name, guide in made.items() if isinstance(guide, Guide)},
+    )
+    with watcher() as events, contenders.generator.reward(reward) as gold:
         found = ask(
-            materials.generator,
+            contenders.generator,
             examples,
             gold,
-            reward_models=materials.reward_models,
-            guides={name: guide for name, guide in made.items() if isinstance(guide, Guide)},
-            n_samples=samples,
-            rollouts=rollouts,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            batch_size=batch_size,
+            suspects=suspects,
+            settings=DiagnosisSettings(samples, rollouts, max_new_tokens, seed, batch_size),
             out=out,
             events=events,
         )

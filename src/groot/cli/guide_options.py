@@ -11,45 +11,53 @@ import typer
 from groot.errors import ConfigError
 
 GeneratorArgument = Annotated[
-    Path, typer.Argument(metavar="DIR", help="the folder of a generator, or of its run")
+    Path, typer.Argument(metavar="DIR", help="The folder of a generator, or of its run.")
 ]
 PromptsOption = Annotated[
     str,
     typer.Option(
         metavar="FILE",
-        help='JSONL, each line {"prompt": ...} and whatever the reward needs; or a benchmark',
+        help='Read prompts from this JSONL file, each line {"prompt": ...} and whatever the reward'
+        " needs; or from the benchmark of this name.",
     ),
 ]
 SplitOption = Annotated[
-    Literal["train", "dev", "test"], typer.Option(help="of a benchmark or a folder of splits")
+    Literal["train", "dev", "test"],
+    typer.Option(help="Read this part of a benchmark, or of a folder of splits."),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, help="prompts at most, the first ones; default: all")
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="Read so many prompts at most, the first ones. Default: all."
+    ),
 ]
 RewardModelsOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--reward-model",
         metavar="DIR",
-        help="a folder that groot reward-model wrote, or a sequence classifier; several times: one"
-        " of each kind, or more with --ensemble",
+        help="Use the reward model in this folder: one that groot reward-model wrote, or a sequence"
+        " classifier. Give it several times for one of each kind, or for more with --ensemble.",
     ),
 ]
 EnsembleOption = Annotated[
     Literal["mean", "worst", "uncertainty"] | None,
     typer.Option(
-        help="make several reward models of one kind into one: their mean, the lowest, or the mean"
-        " less --penalty times the variance",
+        help="Make several reward models of one kind into one: their mean, the lowest, or the mean"
+        " less --penalty times the variance.",
     ),
 ]
 PenaltyOption = Annotated[
-    float, typer.Option(min=0, help="of --ensemble uncertainty, per unit of reward")
+    float,
+    typer.Option(
+        min=0, help="Weigh the variance in --ensemble uncertainty by this, per unit of reward."
+    ),
 ]
 TransformOption = Annotated[
     Literal["none", "log_sigmoid"],
     typer.Option(
-        help="of rewards, in guides of next tokens: log_sigmoid takes a reward for the logit of a"
-        " success and adds its log-probability",
+        help="Change rewards in guides of next tokens: log_sigmoid takes a reward for the logit of"
+        " a success and adds its log-probability.",
     ),
 ]
 TunedOption = Annotated[
@@ -57,7 +65,8 @@ TunedOption = Annotated[
     typer.Option(
         "--tuned",
         metavar="NAME=DIR",
-        help="a tuned generator, dpo=DIR or grpo=DIR; the implicit guide needs dpo",
+        help="Use the tuned generator in this folder: dpo=DIR or grpo=DIR. The implicit guide needs"
+        " the one of dpo.",
     ),
 ]
 WeightOption = Annotated[
@@ -65,18 +74,20 @@ WeightOption = Annotated[
     typer.Option(
         "--weight",
         metavar="GUIDE=NUMBER",
-        help="nats per unit of reward, pargs=2; default: the guide's own",
+        help="Give a guide this weight in nats per unit of reward: pargs=2. Default: its own.",
     ),
 ]
 TopKOption = Annotated[
-    int, typer.Option("--top-k", "-k", min=1, help="tokens that unguided samples are drawn from")
+    int, typer.Option("--top-k", "-k", min=1, help="Draw unguided samples from so many tokens.")
 ]
 LookaheadOption = Annotated[
-    int, typer.Option(min=0, help="tokens that deal writes on behind each candidate")
+    int, typer.Option(min=0, help="Let deal write so many tokens on behind each candidate.")
 ]
 MaxNewTokensOption = Annotated[
     int | None,
-    typer.Option(min=1, help="tokens of a text at most, its end counted; default: the generator's"),
+    typer.Option(
+        min=1, help="Cut a text at so many tokens, its end counted. Default: the generator's own."
+    ),
 ]
 
 
@@ -89,13 +100,13 @@ def named_values(option: str, words: Sequence[str] | None) -> dict[str, str]:
     Raises:
         ConfigError: for a word that is none, or a name that comes twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for word in words or ():
         name, _, value = word.partition("=")
-        if not name or not value or name in found:
+        if not name or not value or name in values:
             raise ConfigError(f"{option} {word}: write NAME=VALUE, each name once.")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def named_numbers(option: str, words: Sequence[str] | None) -> dict[str, float]:
@@ -119,7 +130,7 @@ def numbers(option: str, text: str) -> list[float]:
     >>> numbers("--weights", "0.5,1,2")
     [0.5, 1.0, 2.0]
     """
-    return [number(f"{option} {text}", one) for one in text.split(",")]
+    return [number(f"{option} {text}", part) for part in text.split(",")]
 
 
 def number(where: str, text: str) -> float:

@@ -52,14 +52,14 @@ def guides_table(found: Mapping[str, Any]) -> Table:
 
 
 def claims_table(found: Mapping[str, Any]) -> Table:
-    """Pairs of rows, each tested on its own."""
-    table = new_table("pairs of rows", "", "difference [95 %]", "p-value", "won")
-    for name, one in found["claims"].items():
+    """Pairs of rows, corrected for their number."""
+    table = new_table("pairs of rows", "", "difference [95 %]", "p (Holm)", "won")
+    for name, claim in found["claims"].items():
         table.add_row(
             name,
-            with_interval(one["difference"], one["difference_interval"]),
-            number(one["p_value"], digits=4),
-            number(one["win_rate"]),
+            with_interval(claim["difference"], claim["difference_interval"]),
+            number(claim["holm_p_value"], digits=4),
+            number(claim["win_rate"]),
         )
     return table
 
@@ -70,18 +70,20 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
         f"{found['n_pairs']} pairs: is the prefix of the winner worth more? ({found['rollouts']}"
         " rollouts each)",
         "share of the text",
+        "pairs",
         "winner's better: mean [95 %]",
-        "p",
+        "p (Holm)",
         "winner's better: best [95 %]",
-        "p",
+        "p (Holm)",
     )
     for row in found["continuations"]:
         prefixes.add_row(
             f"{row['cut']:.0%}",
+            str(row["n_pairs"]),
             with_interval(row["mean"]["better"], row["mean"]["better_interval"]),
-            number(row["mean"]["p_value"], digits=4),
+            number(row["mean"]["holm_p_value"], digits=4),
             with_interval(row["best"]["better"], row["best"]["better_interval"]),
-            number(row["best"]["p_value"], digits=4),
+            number(row["best"]["holm_p_value"], digits=4),
         )
     tables = [prefixes]
     if found["spread"]:
@@ -92,12 +94,12 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
             "largest share",
             "if even",
         )
-        for name, one in found["spread"].items():
+        for name, spreading in found["spread"].items():
             spread.add_row(
                 name,
-                with_interval(one["gini"], one["gini_interval"]),
-                number(one["largest"]),
-                number(one["even"]),
+                with_interval(spreading["gini"], spreading["gini_interval"]),
+                number(spreading["largest"]),
+                number(spreading["even"]),
             )
         order = new_table(
             "does a reward model order prefixes against its order of the whole texts?",
@@ -107,13 +109,13 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
             "flips a pair",
             "right at 50 %",
         )
-        for name, one in found["order"].items():
-            half = next(row["right"] for row in one["by_cut"] if row["cut"] == 0.5)
+        for name, orders in found["order"].items():
+            half = next(row["right"] for row in orders["by_cut"] if row["cut"] == 0.5)
             order.add_row(
                 name,
-                number(one["whole"]),
-                with_interval(one["reversed"], one["reversed_interval"]),
-                number(one["flips"], digits=2),
+                number(orders["whole"]),
+                with_interval(orders["reversed"], orders["reversed_interval"]),
+                number(orders["flips"], digits=2),
                 number(half),
             )
         tables += [spread, order]
@@ -123,6 +125,6 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
         "value [95 %]",
         "tokens at rank 1",
     )
-    for name, one in found["ranks"].items():
-        ranks.add_row(name, with_interval(one["value"], one["interval"]), number(one["first"]))
+    for name, rank in found["ranks"].items():
+        ranks.add_row(name, with_interval(rank["value"], rank["interval"]), number(rank["first"]))
     return [*tables, ranks]

@@ -18,24 +18,6 @@ from groot.errors import ShapeError
 from groot.evaluation.diversity import distinct_n, self_rouge_l
 from groot.evaluation.significance import bootstrap_intervals, mean_of, paired_difference
 
-# The rows of the published form of the table, in its order; others stand behind them.
-ROWS = {
-    "top_k": "top-k sampling",
-    "greedy": "greedy",
-    "best_of_n": "best-of-n",
-    "mbr": "MBR",
-    "args": "ARGS",
-    "cd": "CD",
-    "rad": "RAD",
-    "pargs": "PARGS",
-    "pargs_greedy": "PARGS-greedy",
-    "farma": "FaRMA",
-    "implicit": "implicit",
-    "deal": "DeAL",
-    "dpo": "DPO-tuned",
-    "grpo": "GRPO-tuned",
-}
-
 
 @dataclass(frozen=True)
 class GuideRun:
@@ -45,7 +27,8 @@ class GuideRun:
         texts: of each prompt, its samples.
         rewards: gold reward of each sample; None is missing.
         log_p: of each sample in nats under the frozen, unguided model, end included.
-        n_tokens: tokens of each sample, end included.
+        n_tokens: tokens of each sample as the frozen model reads it, whoever wrote it: what log_p
+            is the sum over.
         seconds: that writing took, without the gold reward.
         reward_calls: times that the guide's reward model ran.
         reward_tokens: tokens that it read behind the prompts.
@@ -64,8 +47,8 @@ class GuideRun:
 
 def mean_rewards(run: GuideRun) -> NDArray[np.float64]:
     """[B] mean reward of the samples of each prompt; nan where all are missing."""
-    there = [[value for value in row if value is not None] for row in run.rewards]
-    return np.array([float(np.mean(row)) if row else np.nan for row in there])
+    known = [[value for value in row if value is not None] for row in run.rewards]
+    return np.array([float(np.mean(row)) if row else np.nan for row in known])
 
 
 def win_shares(run: GuideRun, baseline: GuideRun) -> NDArray[np.float64]:
@@ -113,12 +96,12 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
     {'a': 0.02, 'b': 0.04, 'c': None}
     """
     known = sorted((p, name) for name, p in p_values.items() if p is not None)
-    found: dict[str, float | None] = dict.fromkeys(p_values)
+    corrected: dict[str, float | None] = dict.fromkeys(p_values)
     highest = 0.0
     for place, (p, name) in enumerate(known):
         highest = max(highest, min(1.0, (len(known) - place) * p))
-        found[name] = highest
-    return found
+        corrected[name] = highest
+    return corrected
 
 
 def row_of(
@@ -139,7 +122,8 @@ def row_of(
         prompt and distinct_1, distinct_2 (mean over prompts; None with one sample each);
         fluency, nats per token under the frozen model; tokens, tokens_per_second,
         reward_calls_per_token, reward_tokens_per_token and lm_tokens_per_token, each per token of
-        what was delivered; and where there is a baseline, difference with interval and
+        what was delivered, as the frozen model reads it; and where there is a baseline, difference
+        with interval and
         permutation p_value, win_rate with interval and sign_p_value.
     """
     means = mean_rewards(run)
@@ -148,15 +132,15 @@ def row_of(
     row: dict[str, Any] = {
         "n_prompts": len(means),
         "n_samples": sum(map(len, run.texts)),
-        "missing_rewards": sum(value is None for some in run.rewards for value in some),
+        "missing_rewards": sum(value is None for row in run.rewards for value in row),
         "reward": float(known.mean()) if known.size else None,
         "standard_error": _standard_error(known),
-        "rouge_l": _mean(self_rouge_l(some) for some in run.texts),
-        "distinct_1": _mean(distinct_n(some, 1) for some in run.texts if len(some) > 1),
-        "distinct_2": _mean(distinct_n(some, 2) for some in run.texts if len(some) > 1),
+        "rouge_l": _mean(self_rouge_l(texts) for texts in run.texts),
+        "distinct_1": _mean(distinct_n(texts, 1) for texts in run.texts if len(texts) > 1),
+        "distinct_2": _mean(distinct_n(texts, 2) for texts in run.texts if len(texts) > 1),
         "fluency": sum(map(sum, run.log_p)) / tokens if tokens else None,
         "tokens": tokens,
-        "words_per_text": _mean(len(text.split()) for some in run.texts for text in some),
+        "words_per_text": _mean(len(text.split()) for texts in run.texts for text in texts),
         "seconds": run.seconds,
         "tokens_per_second": tokens / run.seconds if run.seconds > 0 else None,
         "reward_calls_per_token": run.reward_calls / tokens if tokens else None,
@@ -180,7 +164,9 @@ def row_of(
             "sign_p_value": sign_test(shares),
         }
     ends = bootstrap_intervals(statistics, seed=seed, n_resamples=n_resamples)
-    row["intervals"] = {name: None if one is None else list(one) for name, one in ends.items()}
+    row["intervals"] = {
+        name: None if interval is None else list(interval) for name, interval in ends.items()
+    }
     return row
 
 
@@ -191,23 +177,17 @@ def guide_table(
     seed: int = 0,
     n_resamples: int = 2000,
 ) -> dict[str, dict[str, Any]]:
-    """The rows of all guides, in the published order; see `row_of`.
+    """The rows of all guides, in the order given; see `row_of`.
 
     `holm_p_value` of a row is its p_value corrected for the number of rows.
 
     Raises:
         ShapeError: if the runs are not over the same number of prompts.
     """
-    order = [name for name in ROWS if name in runs] + [name for name in runs if name not in ROWS]
     base = runs.get(baseline)
     rows = {
-        name: row_of(
-            runs[name],
-            None if name == baseline else base,
-            seed=seed,
-            n_resamples=n_resamples,
-        )
-        for name in order
+        name: row_of(run, None if name == baseline else base, seed=seed, n_resamples=n_resamples)
+        for name, run in runs.items()
     }
     corrected = holm({name: row["p_value"] for name, row in rows.items() if "p_value" in row})
     for name, p in corrected.items():
@@ -220,15 +200,17 @@ def pairs_of(
 ) -> dict[str, dict[str, Any]]:
     """Tested claims "better > worse": difference, interval, p-value and win rate of each pair.
 
-    Pairs of which one side has no run are left out.
+    Pairs of which one side has no run are left out. `holm_p_value` of a claim is its p_value
+    corrected for the number of claims that are left.
     """
-    found: dict[str, dict[str, Any]] = {}
     wanted = ("difference", "difference_interval", "p_value", "win_rate", "sign_p_value")
+    claims: dict[str, dict[str, Any]] = {}
     for better, worse in compared:
         if better in runs and worse in runs:
             row = row_of(runs[better], runs[worse], seed=seed)
-            found[f"{better} > {worse}"] = {name: row[name] for name in wanted}
-    return found
+            claims[f"{better} > {worse}"] = {name: row[name] for name in wanted}
+    corrected = holm({name: claim["p_value"] for name, claim in claims.items()})
+    return {name: {**claim, "holm_p_value": corrected[name]} for name, claim in claims.items()}
 
 
 def _standard_error(values: NDArray[np.float64]) -> float | None:
@@ -238,8 +220,8 @@ def _standard_error(values: NDArray[np.float64]) -> float | None:
 
 
 def _mean(values: Any) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _or_none(value: float) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groot.errors import ShapeError
-from groot.evaluation.guide_table import sign_test
+from groot.evaluation.guide_table import holm, sign_test
 from groot.evaluation.significance import bootstrap_intervals, mean_of
 
 TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
@@ -29,9 +29,14 @@ def cut_length(n_tokens: int, share: float) -> int:
     return min(n_tokens, max(1, math.ceil(round(share * n_tokens, 9))))
 
 
+# Rewards of the rollouts from the prefix of a text at each cut; None where there is no prefix
+# shorter than the text.
+Rollouts = list[list[float] | None]
+
+
 def continuations(
-    winners: Sequence[Sequence[Sequence[float]]],
-    losers: Sequence[Sequence[Sequence[float]]],
+    winners: Sequence[Rollouts],
+    losers: Sequence[Rollouts],
     *,
     cuts: Sequence[float] = TENTHS,
     seed: int = 0,
@@ -39,7 +44,9 @@ def continuations(
     """Whether the prefix of the winner really has the better continuation, at each cut.
 
     Args:
-        winners: of each pair, at each cut, the rewards of rollouts from the winner's prefix.
+        winners: of each pair, at each cut, the rewards of rollouts from the winner's prefix; at a
+            cut of 1, the reward of the whole text. Pairs without rollouts at a cut are left out
+            there.
         losers: the same from the loser's.
         cuts: shares of the length, which are copied into the result.
 
@@ -47,7 +54,9 @@ def continuations(
         for each cut: "cut"; for "mean" and for "best", where the continuation of a prefix is the
         mean or the best of its rollouts: winner and loser, their means over pairs; better, the
         share of pairs whose winner has the better one, ties one half, and difference, winner -
-        loser, both with an interval over pairs and a p_value of a sign test; and n_pairs.
+        loser, both with an interval over pairs; the p_value of a sign test, and holm_p_value,
+        corrected for all tests of the list; and n_pairs. Whole texts are not tested: their
+        rewards are what made one of them the winner.
 
     Raises:
         ShapeError: if a pair lacks a cut, or a prefix has no rollout.
@@ -57,30 +66,48 @@ def continuations(
             raise ShapeError(
                 f"pair {pair} has {len(ours)} and {len(theirs)} cuts, want {len(cuts)}"
             )
-        if not all(map(len, ours)) or not all(map(len, theirs)):
+        if [] in [*ours, *theirs]:
             raise ShapeError(f"pair {pair} has a prefix without a rollout: give at least one")
-    found = []
+    rows = []
     for place, cut in enumerate(cuts):
-        row: dict[str, Any] = {"cut": cut, "n_pairs": len(winners)}
-        for name, of_rollouts in (("mean", np.mean), ("best", np.max)):
-            won = np.array([float(of_rollouts(pair[place])) for pair in winners])
-            lost = np.array([float(of_rollouts(pair[place])) for pair in losers])
+        sides = [
+            (ours, theirs)
+            for ours, theirs in zip(
+                (pair[place] for pair in winners), (pair[place] for pair in losers), strict=True
+            )
+            if ours is not None and theirs is not None
+        ]
+        row: dict[str, Any] = {"cut": cut, "n_pairs": len(sides)}
+        for name, over_rollouts in (("mean", np.mean), ("best", np.max)):
+            won = np.array([float(over_rollouts(ours)) for ours, _ in sides])
+            lost = np.array([float(over_rollouts(theirs)) for _, theirs in sides])
             row[name] = {"winner": _mean(won), "loser": _mean(lost)}
-            row[name] |= _comparison(won - lost, seed=seed)
-        found.append(row)
-    return found
+            row[name] |= _comparison(won - lost, is_tested=cut < 1, seed=seed)
+        rows.append(row)
+    tests = {
+        f"{name} {place}": row[name]["p_value"]
+        for place, row in enumerate(rows)
+        for name in ("mean", "best")
+    }
+    corrected = holm(tests)
+    for place, row in enumerate(rows):
+        for name in ("mean", "best"):
+            row[name]["holm_p_value"] = corrected[f"{name} {place}"]
+    return rows
 
 
-def _comparison(gaps: NDArray[np.float64], *, seed: int) -> dict[str, Any]:
+def _comparison(gaps: NDArray[np.float64], *, is_tested: bool, seed: int) -> dict[str, Any]:
+    """How often, and by how much, winners are ahead; gaps [pairs], which may be none."""
     # rewards that are equal but for rounding are equal
     shares = np.where(np.abs(gaps) < 1e-9, 0.5, (gaps > 0).astype(float))
-    ends = bootstrap_intervals({"better": mean_of(shares), "difference": mean_of(gaps)}, seed=seed)
+    statistics = {"better": mean_of(shares), "difference": mean_of(gaps)} if len(gaps) else {}
+    ends = bootstrap_intervals(statistics, seed=seed)
     return {
         "better": _mean(shares),
-        "better_interval": _list(ends["better"]),
+        "better_interval": _list(ends.get("better")),
         "difference": _mean(gaps),
-        "difference_interval": _list(ends["difference"]),
-        "p_value": sign_test(shares),
+        "difference_interval": _list(ends.get("difference")),
+        "p_value": sign_test(shares) if is_tested else None,
     }
 
 
@@ -141,7 +168,7 @@ def spread(prefix_rewards: Sequence[Sequence[float]], *, seed: int = 0) -> dict[
         "gini_interval": _list(ends.get("gini")),
         "largest": _mean(largest),
         "even": _mean(even),
-        "by_tenth": [float(one) for one in np.mean(tenths, axis=0)] if tenths else None,
+        "by_tenth": [float(share) for share in np.mean(tenths, axis=0)] if tenths else None,
     }
 
 
@@ -205,13 +232,15 @@ def order_reversals(
     if len(winners) != len(losers):
         raise ShapeError(f"{len(winners)} winners but {len(losers)} losers")
     gaps = [_gaps(ours, theirs) for ours, theirs in zip(winners, losers, strict=True)]
-    signs = [np.sign(one) for one in gaps]
+    signs = [np.sign(pair_gaps) for pair_gaps in gaps]
     reversed_shares = [
-        float(np.mean(one[:-1] == -one[-1])) for one in signs if len(one) > 1 and one[-1] != 0
+        float(np.mean(order[:-1] == -order[-1]))
+        for order in signs
+        if len(order) > 1 and order[-1] != 0
     ]
-    flips = [_flips(one) for one in signs]
+    flips = [_flips(order) for order in signs]
     at_cuts = {
-        cut: np.array([(one[cut_length(len(one), cut) - 1] + 1) / 2 for one in signs])
+        cut: np.array([(order[cut_length(len(order), cut) - 1] + 1) / 2 for order in signs])
         for cut in cuts
     }
     statistics = {f"{cut}": mean_of(values) for cut, values in at_cuts.items()} if gaps else {}
@@ -223,7 +252,7 @@ def order_reversals(
     ends: Mapping[str, Any] = bootstrap_intervals(statistics, seed=seed)
     return {
         "n_pairs": len(gaps),
-        "whole": _mean([(one[-1] + 1) / 2 for one in signs]),
+        "whole": _mean([(order[-1] + 1) / 2 for order in signs]),
         "reversed": _mean(reversed_shares),
         "reversed_interval": _list(reversed_ends),
         "flips": _mean(flips),

@@ -34,7 +34,7 @@ from groot.recipes.run_marks import mark_of_preferences, settings_that_bind
 from groot.recipes.tune_losses import TuneItem, dpo_loss, grpo_loss, token_log_ps
 from groot.rewards import Reward
 from groot.search.sampling import sample
-from groot.studies.compare_guides import gold_rewards
+from groot.studies.guide_writing import gold_rewards
 from groot.studies.open_guides import open_generator
 from groot.types import Example
 from groot.writer.generator import Generator

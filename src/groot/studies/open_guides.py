@@ -1,20 +1,20 @@
-"""From folders that a user names to the materials of guides."""
+"""From folders that a user names to the models that a study of guides is about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from groot.data import read_examples
 from groot.data.benchmarks import Split
 from groot.errors import ConfigError, DataError, ModelError
 from groot.reward_models.folders import AnyRewardModel, open_reward_model
 from groot.reward_models.reward_compositions import How, RewardEnsemble
-from groot.studies.guide_entries import TUNED, Materials
+from groot.studies.guide_entries import TUNED, Contenders, EntrySettings
 from groot.types import Example
-from groot.writer.folders import load
-from groot.writer.generator import Generator
+from groot.writer.folders import holds_generator
+from groot.writer.generator import Generator, load_generator
+from groot.writer.labeler import load as load_labeler
 
 
 def open_generator(folder: str | Path) -> Generator:
@@ -23,13 +23,13 @@ def open_generator(folder: str | Path) -> Generator:
     Raises:
         ModelError: if there is none, or it holds a labeler.
     """
-    found = load(folder)
-    if not isinstance(found, Generator):
-        raise ModelError(
-            f"{folder} holds a labeler, where a generator of free text is wanted.\n"
-            "  Train one on prompts and references with groot train."
-        )
-    return found
+    if holds_generator(folder):
+        return load_generator(folder, open_labeler=load_labeler)
+    load_labeler(folder)  # where there is none either, it says what the folder lacks
+    raise ModelError(
+        f"{folder} holds a labeler, where a generator of free text is wanted.\n"
+        "  Train one on prompts and references with groot train."
+    )
 
 
 def open_reward_models(
@@ -57,15 +57,15 @@ def open_reward_models(
             )
         models.setdefault(model.kind, []).append(model)
         places.setdefault(model.kind, []).append(Path(folder))
-    if ensemble is not None and all(len(some) < 2 for some in models.values()):
+    if ensemble is not None and all(len(members) < 2 for members in models.values()):
         raise ConfigError("--ensemble combines reward models of one kind: name two or more.")
     made = {
-        kind: some[0]
-        if ensemble is None or len(some) == 1
-        else RewardEnsemble(some, how=ensemble, penalty=penalty)
-        for kind, some in models.items()
+        kind: members[0]
+        if ensemble is None or len(members) == 1
+        else RewardEnsemble(members, how=ensemble, penalty=penalty)
+        for kind, members in models.items()
     }
-    return made, {kind: tuple(some) for kind, some in places.items()}
+    return made, {kind: tuple(named) for kind, named in places.items()}
 
 
 def open_tuned(folders: Mapping[str, str]) -> dict[str, Generator]:
@@ -80,35 +80,33 @@ def open_tuned(folders: Mapping[str, str]) -> dict[str, Generator]:
     return {name: open_generator(folder) for name, folder in folders.items()}
 
 
-def open_materials(
+def open_contenders(
     folder: str | Path,
     *,
     reward_models: Sequence[str | Path] = (),
     tuned: Mapping[str, str] | None = None,
-    weights: Mapping[str, float] | None = None,
     ensemble: How | None = None,
     penalty: float = 0.5,
-    **settings: Any,
-) -> Materials:
-    """Everything that guides are made of.
+    settings: EntrySettings | None = None,
+) -> Contenders:
+    """A frozen generator, and everything that steers it or stands beside it.
 
     Args:
         folder: of the frozen generator.
         reward_models: folders that groot reward-model wrote, or of sequence classifiers.
         tuned: folders of tuned generators, by objective.
-        weights: nats per unit of reward, by guide.
         ensemble, penalty: as in `open_reward_models`.
-        settings: further ones of `Materials`.
+        settings: how the rows write.
     """
     generator = open_generator(folder)
     models, places = open_reward_models(reward_models, ensemble=ensemble, penalty=penalty)
-    return Materials(
+    tuned_places = {name: (Path(place),) for name, place in (tuned or {}).items()}
+    return Contenders(
         generator,
         models,
         open_tuned(tuned or {}),
-        weights or {},
-        {**places, **{name: Path(place) for name, place in (tuned or {}).items()}},
-        **settings,
+        {**places, **tuned_places},
+        settings or EntrySettings(),
     )
 
 
@@ -125,14 +123,14 @@ def read_prompts(
     Raises:
         DataError: if a row cannot be read, or there is none.
     """
-    found = read_examples(where, split=split)
-    if found.problems:
+    rows = read_examples(where, split=split)
+    if rows.problems:
         raise DataError(
             "\n  ".join(
                 [
-                    f"{len(found.problems)} of {found.n_rows} rows cannot be used:",
-                    *map(str, found.problems[:10]),
+                    f"{len(rows.problems)} of {rows.n_rows} rows cannot be used:",
+                    *map(str, rows.problems[:10]),
                 ]
             )
         )
-    return found.examples[:limit]
+    return rows.examples[:limit]

@@ -22,7 +22,6 @@ def continue_texts(
     prefixes: Sequence[Tokens],
     *,
     max_new_tokens: int,
-    temperature: float = 1.0,
     top_k: int | None = None,
     seed: int = 0,
     batch_size: int = 64,
@@ -37,7 +36,6 @@ def continue_texts(
         prefixes: N prefixes in token ids, not empty; one that ends with the end token stays as it
             is.
         max_new_tokens: tokens of the whole text at most, prefix and end included.
-        temperature: > 0.
         top_k: only the most probable tokens are drawn from; None for all.
         seed: of the draws; the same call gives the same texts.
 
@@ -69,7 +67,7 @@ def continue_texts(
         )
         last = hidden[:, -1]
         while batch:
-            drawn = _draw(model.logits(last).float() / temperature, top_k, random)
+            drawn = _draw(model.logits(last).float(), top_k, random)
             for i, token in zip(batch, drawn.tolist(), strict=True):
                 texts[i].append(token)
             kept = [
