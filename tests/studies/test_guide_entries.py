@@ -104,7 +104,7 @@ def test_rewards_that_are_nan_stop_the_writing(name, generator, make_model_folde
         name, Contenders(generator, {"partial": model}, settings=EntrySettings(n_samples=2))
     ).guide
     with pytest.raises((ModelError, RewardError), match="NaN"):
-        generator(["play"], guide=guide, seed=1)
+        generator.write(["play"], guide=guide, seed=1)
 
 
 def test_deal_looks_ahead_no_further_than_there_are_positions(generator, contenders):

@@ -41,7 +41,7 @@ def test_fluency_of_others_is_measured_under_the_frozen_model(generator, prompts
     text = generator.prompts.target_ids("play it")
     written = [[Written(tuple(text), -99.0, True)]]
     log_p, n_tokens = read_by_frozen(generator, other, prompts[:1], written)
-    wanted = generator.score([prompts[0].text], [["play it"]])[0]
+    wanted = generator.score(prompts[:1], [["play it"]])[0]
     assert log_p[0] == pytest.approx(wanted, abs=1e-4)
     assert n_tokens == [[len(text)]]
     assert read_by_frozen(generator, generator, prompts[:1], written) == ([[-99.0]], n_tokens)

@@ -71,7 +71,7 @@ class Marker:
             [
                 self._of_module(generator.model),
                 generator.prompts.separator,
-                generator.max_prompt_tokens,
+                generator.notation.max_prompt_tokens,
             ]
         )
 

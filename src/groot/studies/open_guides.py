@@ -12,9 +12,8 @@ from groot.reward_models.folders import AnyRewardModel, open_reward_model
 from groot.reward_models.reward_compositions import How, RewardEnsemble
 from groot.studies.guide_entries import TUNED, Contenders, EntrySettings
 from groot.types import Example
-from groot.writer.folders import holds_generator
-from groot.writer.generator import Generator, load_generator
-from groot.writer.labeler import load as load_labeler
+from groot.writer.folders import holds_generator, load_generator, load_labeler
+from groot.writer.generator import Generator
 
 
 def open_generator(folder: str | Path) -> Generator:
@@ -24,7 +23,7 @@ def open_generator(folder: str | Path) -> Generator:
         ModelError: if there is none, or it holds a labeler.
     """
     if holds_generator(folder):
-        return load_generator(folder, open_labeler=load_labeler)
+        return load_generator(folder)
     load_labeler(folder)  # where there is none either, it says what the folder lacks
     raise ModelError(
         f"{folder} holds a labeler, where a generator of free text is wanted.\n"
