@@ -201,7 +201,7 @@ def test_other_prompts_and_settings_write_anew(again, changes, why):
 
 
 def test_another_reward_of_the_same_name_writes_anew(tmp_path, make_generator):
-    """Its source text counts, and so does the fingerprint of a part; the name is not enough."""
+    """Its source text counts, and so does the mark of a part; the name is not enough."""
     path = tmp_path / "mine.py"
     path.write_text("def mine(example, candidates):\n    return [1.0] * len(candidates)\n")
     with parse_rewards([f"{path}:mine"]) as first:
@@ -217,7 +217,7 @@ def test_another_reward_of_the_same_name_writes_anew(tmp_path, make_generator):
     def short(example, candidates):
         return [0.0 for _ in candidates]
 
-    parts = [OwnPart("length", short, fingerprint=version) for version in ("1", "2")]
+    parts = [OwnPart("length", short, mark=version) for version in ("1", "2")]
     comparison(reward=Reward(parts[:1]), is_restarted=True)
     (note,) = comparison(reward=Reward(parts[1:]))
     assert "the reward: changed" in note

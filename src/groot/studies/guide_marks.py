@@ -43,7 +43,7 @@ class Marker:
             "the frozen generator": self._of_generator(frozen),
             "the generator that writes": self._of_generator(entry.generator),
             "the prompts": mark_of_examples(examples),
-            "the reward": mark_of_json(reward.fingerprint()),
+            "the reward": reward.mark,
         }
         guides = [] if entry.guide is None else list(_parts_of_sum(entry.guide))
         for number, guide in enumerate(guides):
@@ -80,7 +80,7 @@ class Marker:
         if isinstance(part, nn.Module):
             return self._of_module(part)
         if isinstance(part, Reward):
-            return mark_of_json(part.fingerprint())
+            return part.mark
         if isinstance(part, RewardEnsemble):
             members = [self._of_part(member) for member in part.models]
             return None if None in members else mark_of_json([part.how, part.penalty, members])
