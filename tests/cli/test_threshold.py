@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import groot.studies.predict_settings as settings_module
+import groot.studies.probability_settings as settings_module
 import groot.work.predict_file as predict_file_module
+from groot.engine.ledger import Ledger, read_ledger
 from groot.evaluation.calibration_map import Calibration, Map, read_calibration
 from groot.models.model_folder import SETTINGS_FILE
 from groot.outputs.marginals import Marginal, Marginals
@@ -27,7 +28,8 @@ class Told(Labeler):
 
     def __init__(self, calibration: Calibration | None = None) -> None:
         self.model = SimpleNamespace(to=lambda dtype: None)
-        self.form = SimpleNamespace(task="spans", labels=LABELS)
+        self.notation = SimpleNamespace(task="spans", labels=LABELS, has_proofs=True)
+        self.ledger = Ledger()
         self.calibration = calibration
         self.reward_specs = ("f1",)
 
@@ -80,7 +82,7 @@ def dev(tmp_path):
 @pytest.fixture
 def labeler(monkeypatch, tmp_path):
     found = Told()
-    monkeypatch.setattr(settings_module, "load", lambda folder: found)
+    monkeypatch.setattr(settings_module, "load_labeler", lambda folder: found)
     monkeypatch.setattr(predict_file_module, "load", lambda folder: found)
     (tmp_path / SETTINGS_FILE).write_text("{}")
     return found
@@ -282,6 +284,7 @@ def test_calibrate(groot, labeler, tmp_path):
     assert found is not None
     assert (found.likeliest.kind, found.candidates, found.data) == ("temperature", 16, str(dev))
     assert found([0.95], [True])[0] == pytest.approx(0.6, abs=0.06)
+    assert read_ledger(tmp_path).seen([row["text"] for row in some]) == {"calibrated_on": 400}
     counts = (report["n_texts"], report["n_likeliest"], report["n_others"])
     assert counts == (400, 400, 400)
     assert report["likeliest"]["kind"] == "temperature"
@@ -290,6 +293,16 @@ def test_calibrate(groot, labeler, tmp_path):
     told = groot("calibrate", tmp_path, "--data", dev)
     assert "temperature, chosen" in told.out
     assert str(tmp_path / "calibration.json") in told.out
+
+
+def test_texts_that_the_model_has_seen_are_told(groot, labeler, dev, tmp_path):
+    seen = ["good90", "Play  it"]
+    labeler.ledger = Ledger().with_texts("learnt_from", seen).with_texts("tested_on", ["bad80"])
+    for command in (("threshold", "--target", "f1"), ("calibrate",)):
+        told = groot(command[0], tmp_path, "--data", dev, *command[1:])
+        assert told.code == 0, told.err
+        assert "103 of 143 texts stand among those that the model learnt from" in told.err
+        assert "tested on" not in told.err  # that does no harm here
 
 
 def test_nothing_to_calibrate(groot, labeler, tmp_path):

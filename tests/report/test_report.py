@@ -147,11 +147,30 @@ def test_only_fitted(make_run, tmp_path):
     assert "made when a run is optimised" in page.words
 
 
-def test_a_dev_set_is_said_to_be_one(make_run, tmp_path):
-    folder = make_run(tmp_path / "dev", n=30, stages=("fit",))
+def test_numbers_of_a_set_that_chose_the_weights_are_not_tested(make_run, tmp_path):
+    """Runs of old that stored p-values of dev are shown without them, too."""
+    folder = make_run(tmp_path / "dev", n=30)
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").write_text(json.dumps({**results, "split": "dev"}))
-    assert "of the dev set, which also picked the checkpoint" in page_of(folder).words
+    words = page_of(folder).words
+    assert "of dev, which chose the weights: expect somewhat less on fresh text" in words
+    assert "not tested" in words
+    assert "Give a test set" in words
+    above = words[: words.index("Before and after")]
+    for word in ("p = 0", "p < 0", "permutation test", "rose", "fell"):
+        assert word not in above
+
+
+def test_duplicates_of_training_texts_are_said_beside_the_numbers(make_run, tmp_path):
+    folder = make_run(tmp_path / "run", n=30, stages=("fit",))
+    path = folder / "results.json"
+    results = json.loads(path.read_text())
+    assert "stand in the training set too" not in page_of(folder).words
+    without = {"n_examples": 26, "f1": 0.123, "reward_rank_1": 0.456}
+    results["fit"]["duplicates"] = {"texts": 4, "without": without}
+    path.write_text(json.dumps(results))
+    told = "4 of these texts stand in the training set too; without them F1 is 0.123 and the reward"
+    assert f"{told} at rank 1 0.456" in page_of(folder).words
 
 
 def test_the_contract_alone_is_enough(tmp_path):

@@ -41,6 +41,11 @@ def test_changes_say_rose_only_when_significant():
     assert Change("x", 0, 1, -0.1, None, 0.01).verdict == "fell"
     assert Change("x", 0, 1, 0.1, None, None).verdict == "no clear change"
     assert changes(run(BEFORE)) == []
+    (untested,) = changes(
+        run(BEFORE, AFTER, split="dev", paired={"f1": {**tested, "p_value": 0.001}})
+    )
+    assert (untested.verdict, untested.p, untested.ends) == ("not tested", None, None)
+    assert untested.difference == 0.1
 
 
 def test_labels_and_errors():

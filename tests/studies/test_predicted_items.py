@@ -10,8 +10,8 @@ from groot.data.sample import read_sample
 from groot.errors import ModelError
 from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, Map
 from groot.recipes.start import make_labeler
-from groot.studies.predict_settings import PredictSettings
 from groot.studies.predicted_items import predicted_items
+from groot.studies.probability_settings import ProbabilitySettings
 from groot.writer.writer import example_of
 
 EXAMPLES = read_sample("dev").examples[:20]
@@ -104,7 +104,7 @@ def test_a_calibration_goes_with_its_model_only(labeler, folder, tmp_path):
 
 
 def test_items_against_the_gold(labeler):
-    items = predicted_items(labeler, EXAMPLES, PredictSettings(candidates=8))
+    items = predicted_items(labeler, EXAMPLES, ProbabilitySettings(candidates=8))
     gold = [(n, span) for n, one in enumerate(EXAMPLES) for span in one.spans or ()]
     assert sum(items.n_gold.values()) == len(gold)
     assert items.n_texts == len(EXAMPLES)

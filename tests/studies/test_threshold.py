@@ -19,8 +19,8 @@ from groot.outputs.marginals import Marginal, Marginals
 from groot.recipes.start import make_labeler
 from groot.studies.calibrate import calibrate_folder
 from groot.studies.labelled_data import LabelledData
-from groot.studies.predict_settings import PredictSettings, model_mark
 from groot.studies.predicted_items import PredictedItems
+from groot.studies.probability_settings import ProbabilitySettings, model_mark
 from groot.studies.threshold import (
     ThresholdSettings,
     above_thresholds,
@@ -33,7 +33,7 @@ from groot.writer.prediction import Prediction
 
 EXAMPLES = read_sample("dev").examples[:20]
 SPAN = Span(0, 4, "artist")
-SETTINGS = PredictSettings(candidates=8)
+SETTINGS = ProbabilitySettings(candidates=8)
 
 
 def make(seed):
@@ -117,7 +117,7 @@ def test_what_is_kept_is_decided_by_the_own_probability():
 
 def test_a_folder_is_calibrated_and_its_thresholds_stay(folder, data):
     f1 = ThresholdSettings(
-        parse_target("f1"), per_label=True, predict=PredictSettings(candidates=8)
+        parse_target("f1"), per_label=True, predict=ProbabilitySettings(candidates=8)
     )
     before = threshold_folder(folder, data, f1)
     calibration = calibrate_folder(folder, data, candidates=8)  # finds the model/ of a run
@@ -158,12 +158,12 @@ def test_thresholds_are_bound_to_all_that_changes_probabilities(
 
 
 def test_thresholds_of_mbr_are_bound_to_its_reward_and_not_to_top_k(folder):
-    labeler, mbr = groot.load(folder), PredictSettings(choose="mbr")
+    labeler, mbr = groot.load(folder), ProbabilitySettings(choose="mbr")
     own = mbr.binding(labeler, "")
     assert own["reward"] == list(labeler.reward_specs)
     assert dataclasses.replace(mbr, reward=("exact",)).binding(labeler, "") != own
     assert dataclasses.replace(mbr, top_k=3).binding(labeler, "") == own
-    top = PredictSettings()
+    top = ProbabilitySettings()
     assert dataclasses.replace(top, reward=("exact",)).binding(labeler, "") == top.binding(
         labeler, ""
     )
@@ -176,7 +176,7 @@ def test_settings_of_one_binding_give_the_same_probabilities(folder):
         found = settings.predict(labeler, EXAMPLES)
         return [p.probability for each in found for p in each.marginals.of.values()]
 
-    quick = PredictSettings(exact=False, candidates=8)
+    quick = ProbabilitySettings(exact=False, candidates=8)
     wider = dataclasses.replace(quick, top_k=7)
     assert quick.binding(labeler, "") == wider.binding(labeler, "")
     assert own(quick) == pytest.approx(own(wider), abs=1e-6)
@@ -198,6 +198,6 @@ def test_thresholds_are_bound_to_the_contents_of_the_model(folder, data, tmp_pat
 
 def test_settings_that_cannot_be():
     with pytest.raises(ConfigError, match="candidates is 1"):
-        PredictSettings(candidates=1)
+        ProbabilitySettings(candidates=1)
     with pytest.raises(ConfigError, match="top_k is 0"):
-        PredictSettings(top_k=0)
+        ProbabilitySettings(top_k=0)

@@ -156,8 +156,14 @@ def _print_one(
         return
     for table in measurement_tables(summary, title=str(folder)):
         answer_table(table)
+    _print_notes(evaluation)
+
+
+def _print_notes(evaluation: Evaluation) -> None:
     if evaluation.proofs is not None:
         answer(evaluation.proofs.line())
+    for sentence in evaluation.seen_sentences():
+        answer(sentence)
 
 
 def _print_two(
@@ -168,16 +174,18 @@ def _print_two(
     as_json: bool,
 ) -> None:
     from groot.cli.tables import measurement_tables, paired_table
-    from groot.evaluation.comparison import compare
+    from groot.evaluation.comparison import CHOOSING_SPLIT
+    from groot.studies.evaluate_folder import compare_evaluations
 
-    paired = compare(evaluations[0].measurement, evaluations[1].measurement)
+    paired = compare_evaluations(*evaluations)
     if as_json:
         answer_json({"before": summaries[0], "after": summaries[1], "paired": paired})
         return
     for folder, evaluation, summary in zip(folders, evaluations, summaries, strict=True):
         answer_table(measurement_tables(summary, title=str(folder))[0])
-        if evaluation.proofs is not None:
-            answer(evaluation.proofs.line())
-    answer_table(paired_table({"paired": paired}, title=f"{folders[1]} - {folders[0]}"))
+        _print_notes(evaluation)
+    split = CHOOSING_SPLIT if any(each.chose for each in evaluations) else None
+    title = f"{folders[1]} - {folders[0]}"
+    answer_table(paired_table({"paired": paired, "split": split}, title=title))
     reward = evaluations[0].measurement.reward
     answer(f"{summaries[0]['n_examples']} examples, each predicted by both; reward: {reward}")

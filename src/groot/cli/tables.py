@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from groot.cli.console import harmless
 from groot.cli.progress import clock
+from groot.evaluation.comparison import CHOOSING_SPLIT, measured_on
 from groot.recipes.plan import Plan
 
 if TYPE_CHECKING:
@@ -73,78 +74,112 @@ def with_interval(value: float | None, ends: Any) -> str:
 def results_table(results: Mapping[str, Any]) -> Table:
     """Before and after: one column per stage of results.json."""
     stages = [name for name in STAGES if name in results]
-    found = [results[name] for name in stages]
+    columns = [results[name] for name in stages]
     k = results["k"]
     table = new_table(
-        f"{results['split']}, reward {harmless(results['reward'])}",
+        f"{measured_on(results['split'])}, reward {harmless(results['reward'])}",
         "",
         *(STAGES[name] for name in stages),
     )
 
-    def add(title: str, value: Callable[[Mapping[str, Any]], str]) -> None:
-        table.add_row(title, *(value(one) for one in found))
+    def add(title: str, *path: str | int, show: Callable[[Any], str] = number) -> None:
+        """A row of what stands at a path in each column; none where it stands nowhere."""
+        values = [_at(numbers, path) for numbers in columns]
+        if any(value is not None for value in values):
+            table.add_row(title, *map(show, values))
 
-    add("precision", lambda one: number(one["precision"]))
-    add("recall", lambda one: number(one["recall"]))
-    add("F1", lambda one: number(one["f1"]))
-    if any(one.get("metric") is not None for one in found):
-        add(found[0].get("metric_name") or "metric", lambda one: number(one.get("metric")))
-        add("  95 % interval", lambda one: interval(one.get("intervals", {}).get("metric")))
-    add("exact", lambda one: number(one["exact"]))
-    add("malformed", lambda one: number(one["malformed"]))
-    for rank, values in enumerate(zip(*(one["reward"]["by_rank"] for one in found), strict=True)):
-        table.add_row(f"reward at rank {rank + 1}", *map(number, values))
-    add(f"  mean of the top {k}", lambda one: number(one["reward"]["mean_top_k"]))
-    add(f"  best of the top {k}", lambda one: number(one["reward"]["oracle"]))
-    add("calibration error", lambda one: number(one["calibration_error"]))
-    if all(one.get("proofs") for one in found):
-        add("share proven", lambda one: number(one["proofs"]["proven"] / one["proofs"]["texts"]))
+    for title, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+        add(title, name)
+    add(columns[0].get("metric_name") or "metric", "metric")
+    add("  95 % interval", "intervals", "metric", show=interval)
+    add("exact", "exact")
+    add("malformed", "malformed")
+    for rank in range(k):
+        add(f"reward at rank {rank + 1}", "reward", "by_rank", rank)
+    add(f"  mean of the top {k}", "reward", "mean_top_k")
+    add(f"  best of the top {k}", "reward", "oracle")
+    add("calibration error", "calibration_error")
+    add("  of chance", "calibration_error_of_chance", show=of_chance)
+    if any(_at(numbers, ("duplicates", "texts")) for numbers in columns):
+        add("texts that stand in train too", "duplicates", "texts")
+        add("  F1 without them", "duplicates", "without", "f1")
+        add("  reward at rank 1 without them", "duplicates", "without", "reward_rank_1")
+    add("share proven", "proofs", show=_share_proven)
     return table
+
+
+def of_chance(chance: Mapping[str, float] | None) -> str:
+    """The calibration error that true probabilities have by accident: its mean and upper end.
+
+    >>> of_chance({"mean": 0.0312, "high": 0.05})
+    '0.031, up to 0.050'
+    """
+    return f"{number(chance['mean'])}, up to {number(chance['high'])}" if chance else "-"
+
+
+def _share_proven(proofs: Mapping[str, Any] | None) -> str:
+    return number(proofs["proven"] / proofs["texts"]) if proofs else "-"
+
+
+def _at(numbers: Any, path: Sequence[str | int]) -> Any:
+    """The value at a path of keys and places; None where the path ends early."""
+    for step in path:
+        try:
+            numbers = numbers[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return numbers
 
 
 def paired_table(results: Mapping[str, Any], *, title: str = "optimised - fitted") -> Table:
-    """Differences with their intervals and p-values."""
-    table = new_table(f"{title}, paired", "", "difference [95 %]", "p-value")
+    """Differences with their intervals and p-values; without these of a set that chose weights."""
+    is_tested = results.get("split") != CHOOSING_SPLIT
+    note = "paired" if is_tested else f"on {measured_on(CHOOSING_SPLIT)}: not tested"
+    columns = ("difference [95 %]", "p-value") if is_tested else ("difference",)
+    table = new_table(f"{title}, {note}", "", *columns)
     for name, shown in PAIRED.items():
-        found = results["paired"].get(name)
-        if found is None or found["difference"] is None:
+        paired = results["paired"].get(name)
+        if paired is None or paired["difference"] is None:
             continue
-        table.add_row(
-            shown,
-            with_interval(found["difference"], [found["low"], found["high"]]),
-            number(found["p_value"], digits=4),
-        )
+        if is_tested:
+            ends = [paired["low"], paired["high"]]
+            p_value = number(paired["p_value"], digits=4)
+            table.add_row(shown, with_interval(paired["difference"], ends), p_value)
+        else:
+            table.add_row(shown, number(paired["difference"]))
     return table
 
 
-def measurement_tables(found: Mapping[str, Any], *, title: str) -> list[Table]:
-    """The tables of one M: all labels, each label, each rank."""
-    intervals = found.get("intervals", {})
-    printed = [found.get("scheme"), found.get("mode")]
+def measurement_tables(measured: Mapping[str, Any], *, title: str) -> list[Table]:
+    """The tables of one measurement: all labels, each label, each rank."""
+    intervals = measured.get("intervals", {})
+    printed = [measured.get("scheme"), measured.get("mode")]
     scores = new_table(", ".join(harmless(word) for word in [title, *printed] if word), "", "value")
     for name in ("precision", "recall", "f1", "metric", "exact"):
-        if name in found:
-            shown = found.get("metric_name") if name == "metric" else name
-            if shown:
-                scores.add_row(shown, with_interval(found[name], intervals.get(name)))
+        shown = measured.get("metric_name") if name == "metric" else name
+        if name in measured and shown:
+            scores.add_row(shown, with_interval(measured[name], intervals.get(name)))
     for name in ("calibration_error", "reciprocal_rank", "kendall_tau", "malformed"):
-        if name in found:
-            scores.add_row(name.replace("_", " "), number(found[name]))
+        if name in measured:
+            scores.add_row(name.replace("_", " "), number(measured[name]))
+        if name == "calibration_error":
+            chance = of_chance(measured.get("calibration_error_of_chance"))
+            scores.add_row("  of chance", chance)
     labels = new_table("by label", "label", "precision", "recall", "F1 [95 %]", "gold")
-    for label, one in found.get("per_label", {}).items():
+    for label, numbers in measured.get("per_label", {}).items():
         labels.add_row(
             Text(harmless(label)),
-            number(one["precision"]),
-            number(one["recall"]),
-            with_interval(one["f1"], one.get("intervals", {}).get("f1")),
-            number(one["gold"]),
+            number(numbers["precision"]),
+            number(numbers["recall"]),
+            with_interval(numbers["f1"], numbers.get("intervals", {}).get("f1")),
+            number(numbers["gold"]),
         )
     ranks = new_table("reward by rank", "rank", "mean reward")
-    for rank, value in enumerate(found["reward"]["by_rank"], start=1):
+    for rank, value in enumerate(measured["reward"]["by_rank"], start=1):
         ranks.add_row(str(rank), number(value))
-    ranks.add_row("mean of all", number(found["reward"]["mean_top_k"]))
-    ranks.add_row("best of all", number(found["reward"]["oracle"]))
-    return [scores, labels, ranks] if found.get("per_label") else [scores, ranks]
+    ranks.add_row("mean of all", number(measured["reward"]["mean_top_k"]))
+    ranks.add_row("best of all", number(measured["reward"]["oracle"]))
+    return [scores, labels, ranks] if measured.get("per_label") else [scores, ranks]
 
 
 def plan_table(plan: Plan) -> Table:

@@ -97,14 +97,14 @@ def threshold(
     from groot.cli.progress import watcher
     from groot.evaluation.thresholds import parse_target
     from groot.studies.labelled_data import LabelledData
-    from groot.studies.predict_settings import PredictSettings
+    from groot.studies.probability_settings import ProbabilitySettings
     from groot.studies.threshold import ThresholdSettings, threshold_folder
 
     settings = ThresholdSettings(
         parse_target(target, confidence=confidence),
         per_label=per_label,
         unreachable=unreachable,
-        predict=PredictSettings(
+        predict=ProbabilitySettings(
             top_k=top_k,
             choose=choose,
             reward=tuple(reward) if reward else None,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from groot.data.lost_gold import LostGold, lost_gold
 from groot.data.result import Problem, ReadResult, Splits
+from groot.evaluation.duplicates import text_key
 from groot.types import Example, Gold, Span
 
 Level = Literal["error", "warning", "info"]
@@ -279,8 +280,8 @@ def _illegal(name: str, result: ReadResult) -> Iterable[Finding]:
 
 
 def _key(example: Example) -> str:
-    """What two texts are the same by; a prompt may have many references, so there both count."""
-    text = " ".join(example.words or (example.text,)).casefold()
+    """What two examples are the same by; a prompt may have many references, so there both count."""
+    text = text_key(" ".join(example.words or (example.text,)))
     return f"{text}\n{example.gold.casefold()}" if isinstance(example.gold, str) else text
 
 

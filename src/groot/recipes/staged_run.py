@@ -22,7 +22,7 @@ from groot.engine.interrupts import Interrupt
 from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted, StageContext, StageResult, StageSettings
 from groot.engine.weight_average import go_back
-from groot.evaluation.comparison import CHOOSING_SPLIT, compare
+from groot.evaluation.comparison import CHOOSING_SPLIT, compare, measured_on
 from groot.evaluation.duplicates import are_duplicates
 from groot.evaluation.measure import measure
 from groot.evaluation.measurement import Measurement
@@ -350,6 +350,7 @@ class StagedRun(ABC, Generic[Holder, TrainItem]):
                 )
             results |= {
                 "split": self.data.split,
+                "measured_on": measured_on(self.data.split),
                 "k": evaluation.k,
                 "reward": self.reward.name,
                 "seconds": self._seconds(),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from groot.evaluation.comparison import measured_on
 from groot.report import plots, tables
 from groot.report.corrections import read_corrections
 from groot.report.curves import learning_plots
@@ -116,6 +117,8 @@ def render(run: Run, guides: GuideSections = NO_GUIDES) -> str:
             changes=tables.changes(run),
             changes_with_mbr=tables.changes(run, with_mbr=True),
             headline=tables.headline(run),
+            duplicates=tables.duplicates(run),
+            measured_on=measured_on(run.results.get("split")),
             labels=labels[:MOST_LABEL_ROWS],
             more_labels=labels[MOST_LABEL_ROWS:],
             kinds=tables.error_kinds(run),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from groot.evaluation.comparison import CHOOSING_SPLIT
 from groot.evaluation.errors import class_confusion, confusion, count_kinds, match_spans
 from groot.report.inputs import Run, Stage
 from groot.report.marks import WORDS
@@ -80,10 +81,13 @@ class Change:
     difference: float | None
     ends: tuple[float, float] | None
     p: float | None
+    is_tested: bool = True
 
     @property
     def verdict(self) -> str:
-        """rose, fell, or no clear change."""
+        """rose, fell, no clear change; or not tested, on a set that chose the weights."""
+        if not self.is_tested:
+            return "not tested"
         if self.p is None or self.difference is None or self.p >= SIGNIFICANT:
             return "no clear change"
         return "rose" if self.difference > 0 else "fell"
@@ -108,25 +112,28 @@ def changes(run: Run, *, with_mbr: bool = False) -> list[Change]:
         "reward_top_k_mean": f"Mean reward of the top {k}",
         "f1": "F1",
     }
-    found = []
+    is_tested = run.results.get("split") != CHOOSING_SPLIT
+    shown = []
     for key, name in names.items():
-        tested = paired.get(key) or {}
-        if tested.get("difference") is None:
+        difference = paired.get(key) or {}
+        if difference.get("difference") is None:
             continue
-        low, high = tested.get("low"), tested.get("high")
-        found.append(
+        low, high = difference.get("low"), difference.get("high")
+        ends = None if low is None or high is None else (float(low), float(high))
+        shown.append(
             Change(
                 name,
                 _paired_value(before, key),
                 _paired_value(after, key),
-                tested["difference"],
-                None if low is None or high is None else (low, high),
-                tested.get("p_value"),
+                difference["difference"],
+                ends if is_tested else None,
+                difference.get("p_value") if is_tested else None,
+                is_tested,
             )
         )
     if metric == "micro F1":  # the same number twice
-        found = [change for change in found if change.name != "F1"]
-    return found
+        shown = [change for change in shown if change.name != "F1"]
+    return shown
 
 
 def _paired_value(stage: Stage, key: str) -> float | None:
@@ -150,7 +157,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class HeadlineRow:
     """A row of the before/after table."""
 
     name: str
@@ -158,11 +165,11 @@ class Row:
     note: str = ""
 
 
-def headline(run: Run) -> list[Row]:
+def headline(run: Run) -> list[HeadlineRow]:
     """The numbers of every stage. Numbers that no stage has are left out."""
     stages = list(run.stages.values())
     k = run.results.get("k", "k")
-    metric = next((one.numbers.get("metric_name") for one in stages), None) or "metric"
+    metric = next((stage.numbers.get("metric_name") for stage in stages), None) or "metric"
     wanted: list[tuple[str, tuple[str, ...], str]] = [
         ("Reward at rank 1", ("reward", "by_rank", "0"), ""),
         (f"Mean reward of the top {k}", ("reward", "mean_top_k"), ""),
@@ -177,6 +184,11 @@ def headline(run: Run) -> list[Row]:
         ("Reciprocal rank of the best", ("reciprocal_rank",), ""),
         ("Kendall’s tau", ("kendall_tau",), "order by model against order by reward"),
         ("Calibration error", ("calibration_error",), "lower is better"),
+        (
+            "Calibration error of chance",
+            ("calibration_error_of_chance", "high"),
+            "above it are true probabilities in 5 of 100 data sets",
+        ),
     ]
     lower_is_better = {"malformed", "calibration_error"}
     rows = []
@@ -186,13 +198,19 @@ def headline(run: Run) -> list[Row]:
             continue
         there = [value for value in values if value is not None]
         best = min(there) if path[0] in lower_is_better else max(there)
-        is_told = len(there) > 1 and min(there) < max(there)
+        is_told = len(there) > 1 and min(there) < max(there) and path[-1] != "high"
         cells = [
             Cell(value, _at(stage.numbers.get("intervals", {}), path), is_told and value == best)
             for stage, value in zip(stages, values, strict=True)
         ]
-        rows.append(Row(name, cells, note))
+        rows.append(HeadlineRow(name, cells, note))
     return rows
+
+
+def duplicates(run: Run) -> dict[str, Any] | None:
+    """The numbers of the last stage without texts that training has seen; None without any."""
+    counted: dict[str, Any] | None = run.last.numbers.get("duplicates")
+    return counted if counted and counted["texts"] else None
 
 
 def _at(numbers: Mapping[str, Any], path: Sequence[str]) -> Any:

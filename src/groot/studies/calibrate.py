@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from groot.engine.events import OnEvent, ignore_events
+from groot.engine.ledger import write_ledger
 from groot.evaluation.calibration_map import Calibration, fit_calibration
 from groot.studies.labelled_data import LabelledData
-from groot.studies.predict_settings import PredictSettings
 from groot.studies.predicted_items import predicted_items
+from groot.studies.probability_settings import ProbabilitySettings
 from groot.writer.folders import labeler_folder
 
 
@@ -21,6 +22,8 @@ def calibrate_folder(
 ) -> Calibration:
     """Fit a calibration on labelled data and keep it beside the model of a folder.
 
+    The ledger of the model says afterwards which texts it was calibrated on.
+
     Args:
         folder: a run's folder or a model's.
         data: not what the model was trained on.
@@ -30,9 +33,10 @@ def calibrate_folder(
         DataError: if the data cannot be read, has no gold, or nothing can be learnt from it.
         ModelError: if there is no labeler in the folder.
     """
-    settings = PredictSettings(candidates=candidates)
+    settings = ProbabilitySettings(candidates=candidates)
     labeler = settings.open(folder)
-    items = predicted_items(labeler, data.read().examples, settings, events=events)
+    examples = data.read().examples
+    items = predicted_items(labeler, examples, settings, events=events)
     calibration = fit_calibration(
         items.probabilities,
         items.is_right,
@@ -41,5 +45,8 @@ def calibrate_folder(
         candidates=candidates,
         data=str(data.source),
     )
-    calibration.save(labeler_folder(folder))
+    place = labeler_folder(folder)
+    calibration.save(place)
+    texts = [example.text for example in examples]
+    write_ledger(place, labeler.ledger.with_texts("calibrated_on", texts))
     return calibration

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from groot.engine.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
+from groot.engine.ledger import Use, seen_sentence
 from groot.errors import ConfigError
+from groot.evaluation.comparison import CHOOSING_SPLIT, compare
 from groot.evaluation.measure import measure
 from groot.evaluation.measurement import Measurement
 from groot.evaluation.thresholds import Thresholds
@@ -18,14 +20,15 @@ from groot.rewards import CallSettings, Reward
 from groot.search.found import Found
 from groot.search.proofs import Proofs, proofs
 from groot.studies.labelled_data import LabelledData
-from groot.studies.predict_settings import PredictSettings, model_mark
 from groot.studies.predicted_items import EXAMPLES_PER_STEP
+from groot.studies.probability_settings import ProbabilitySettings, model_mark
 from groot.studies.threshold import above_thresholds, open_thresholds
 from groot.types import Candidate, Example
 from groot.writer.folders import load
 from groot.writer.writer import Writer
 
 CONFIG_FILE = "config.yaml"
+MOST_CHOSEN_ON = 0.05  # share of texts that may have chosen a model which is tested on them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +57,9 @@ class EvaluationSettings:
     workers: int = 1
 
     @property
-    def predict(self) -> PredictSettings:
+    def predict(self) -> ProbabilitySettings:
         """How a labeler predicts."""
-        return PredictSettings(
+        return ProbabilitySettings(
             top_k=self.k,
             choose=self.choose,
             reward=self.reward,
@@ -75,17 +78,33 @@ class Evaluation:
         measurement: the numbers.
         proofs: of the candidates being the most probable; None of a generator, and of predictions
             that a run stored.
+        split: of stored predictions, the set of the run that they are of; "dev" chose its weights.
+        seen: how many of the texts the model learnt from, was chosen on and so on, by its ledger.
     """
 
     examples: list[Example]
     candidates: list[list[Candidate]]
     measurement: Measurement
     proofs: Proofs | None = None
+    split: str | None = None
+    seen: Mapping[Use, int] = field(default_factory=dict)
+
+    @property
+    def chose(self) -> bool:
+        """Whether the model was chosen on these texts, so that a test on them finds too much."""
+        return self.split == CHOOSING_SPLIT or self.seen.get("chosen_on", 0) > MOST_CHOSEN_ON * len(
+            self.examples
+        )
+
+    def seen_sentences(self) -> list[str]:
+        """What is to be said beside the numbers."""
+        return [seen_sentence(use, count, len(self.examples)) for use, count in self.seen.items()]
 
     def summary(self, *, n_resamples: int = 2000) -> dict[str, Any]:
         """The numbers as JSON-ready dictionaries, see `Measurement.summary`; with the proofs."""
         numbers = self.measurement.summary(n_resamples=n_resamples)
-        return numbers | {"proofs": None if self.proofs is None else self.proofs.as_json()}
+        proven = None if self.proofs is None else self.proofs.as_json()
+        return numbers | {"proofs": proven, "seen": dict(self.seen)}
 
 
 def evaluate_folder(
@@ -135,6 +154,14 @@ def evaluate_two(
         for model, folder in zip(models, folders, strict=True)
     )
     return before, after
+
+
+def compare_evaluations(
+    before: Evaluation, after: Evaluation
+) -> dict[str, dict[str, float | None]]:
+    """The paired comparison, see `compare`; not tested where the examples chose the weights."""
+    is_tested = not (before.chose or after.chose)
+    return compare(before.measurement, after.measurement, is_tested=is_tested)
 
 
 def check_same_reward(folders: Sequence[str | Path], rewards: Sequence[str]) -> None:
@@ -188,7 +215,13 @@ def _evaluated(
             reward=reward.name,
             scheme=read.scheme,
         )
-    return Evaluation(read.examples, candidates, numbers, proofs(searches) if searches else None)
+    return Evaluation(
+        read.examples,
+        candidates,
+        numbers,
+        proofs(searches) if searches else None,
+        seen=model.ledger.seen([example.text for example in read.examples]),
+    )
 
 
 def _predicted(

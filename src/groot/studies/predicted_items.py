@@ -18,9 +18,10 @@ from groot.engine.events import (
     StepDone,
     ignore_events,
 )
+from groot.engine.ledger import seen_sentence
 from groot.errors import DataError
 from groot.outputs.items import Item, gold_of, items_of, label_of
-from groot.studies.predict_settings import PredictSettings
+from groot.studies.probability_settings import ProbabilitySettings
 from groot.types import Example
 from groot.writer.labeler import Labeler
 from groot.writer.prediction import Prediction
@@ -81,7 +82,7 @@ class PredictedItems:
 def predicted_items(
     labeler: Labeler,
     examples: Sequence[Example],
-    settings: PredictSettings | None = None,
+    settings: ProbabilitySettings | None = None,
     *,
     events: OnEvent = ignore_events,
 ) -> PredictedItems:
@@ -93,8 +94,8 @@ def predicted_items(
     Raises:
         DataError: if no example has gold, or none that the labeler could say.
     """
-    settings = settings or PredictSettings()
-    task = labeler.form.task
+    settings = settings or ProbabilitySettings()
+    task = labeler.task
     golds = [(example, gold_of(example, task)) for example in examples]
     with_gold = [
         (example, frozenset(items_of(gold))) for example, gold in golds if isinstance(gold, tuple)
@@ -104,6 +105,7 @@ def predicted_items(
             f"none of the {len(examples)} texts has gold {task}.\n"
             f"  Give data that is labelled with {task}."
         )
+    _tell_seen([example.text for example, _ in with_gold], labeler, events)
     _check_labels({label_of(item) for _, gold in with_gold for item in gold}, labeler, events)
     start = time.monotonic()
     events(StageStarted("predict", len(with_gold)))
@@ -116,13 +118,21 @@ def predicted_items(
     return PredictedItems.of(predictions, [gold for _, gold in with_gold])
 
 
+def _tell_seen(texts: Sequence[str], labeler: Labeler, events: OnEvent) -> None:
+    """Warn of texts on which the labeler is better than on new ones."""
+    for use, count in labeler.ledger.seen(texts).items():
+        if use in ("learnt_from", "chosen_on"):
+            advice = "on new texts it is less good. Give data that it has not seen."
+            events(Note(f"{seen_sentence(use, count, len(texts))} {advice}", level="warning"))
+
+
 def _check_labels(gold_labels: set[str], labeler: Labeler, events: OnEvent) -> None:
     """Raise where the labeler knows no label of the data; name those that it does not know."""
-    unknown = sorted(gold_labels - set(labeler.form.labels))
+    unknown = sorted(gold_labels - set(labeler.labels))
     if gold_labels and len(unknown) == len(gold_labels):
         raise DataError(
             f"the labeler knows no label of the data: {', '.join(unknown[:5])}.\n"
-            f"  It knows {', '.join(labeler.form.labels[:5])}. Give data with its labels."
+            f"  It knows {', '.join(labeler.labels[:5])}. Give data with its labels."
         )
     if unknown:
         events(

@@ -50,7 +50,7 @@ def stored_evaluation(
         reward=str(results.get("reward") or " ".join(specs)),
         scheme=results.get(predictions, {}).get("scheme"),
     )
-    return Evaluation(examples, candidates, numbers)
+    return Evaluation(examples, candidates, numbers, split=results.get("split"))
 
 
 def stored_evaluations(

@@ -17,8 +17,8 @@ from groot.evaluation.thresholds import Target, Thresholds, Unreachable, read_th
 from groot.outputs.items import label_of
 from groot.outputs.marginals import Marginals
 from groot.studies.labelled_data import LabelledData
-from groot.studies.predict_settings import PredictSettings, model_mark
 from groot.studies.predicted_items import PredictedItems, predicted_items
+from groot.studies.probability_settings import ProbabilitySettings, model_mark
 from groot.types import Candidate, Gold
 from groot.writer.prediction import Prediction
 
@@ -37,7 +37,7 @@ class ThresholdSettings:
     target: Target
     per_label: bool = False
     unreachable: Unreachable = "drop"
-    predict: PredictSettings = field(default_factory=PredictSettings)
+    predict: ProbabilitySettings = field(default_factory=ProbabilitySettings)
 
 
 def threshold_folder(
@@ -108,7 +108,7 @@ def open_thresholds(path: str | Path, binding: Mapping[str, Any]) -> Thresholds:
 
     Args:
         path: a file of `groot threshold`.
-        binding: what `PredictSettings.binding` says of the predictions.
+        binding: what `ProbabilitySettings.binding` says of the predictions.
 
     Raises:
         ConfigError: if the file is none, has no threshold, or is of other predictions.

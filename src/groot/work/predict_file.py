@@ -34,7 +34,7 @@ from groot.guides.saved_guides import holds_guide, saved_choice
 from groot.outputs.choose import Choice
 from groot.outputs.items import items_of, label_of
 from groot.rewards import refuse_code
-from groot.studies.predict_settings import PredictSettings, model_mark
+from groot.studies.probability_settings import ProbabilitySettings, model_mark
 from groot.studies.threshold import above_thresholds, open_thresholds
 from groot.work.continued_file import STANDARD, ContinuedFile
 from groot.work.guided_texts import GuideChoice, opened_guide
@@ -173,7 +173,7 @@ def predict_file(
             raise ConfigError("--thresholds hold for labels; this model writes texts.")
         limits = None
         if thresholds is not None:
-            asked = PredictSettings(
+            asked = ProbabilitySettings(
                 top_k=top_k,
                 choose=choose,
                 reward=None if reward is None else tuple(reward),

@@ -1,8 +1,7 @@
-"""How a labeler is asked for predictions: all that changes them, but for the model."""
+"""What the probabilities of a labeler's items follow from: the settings, and the model's mark."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from groot.engine.marks import mark_of_files
 from groot.errors import ConfigError
 from groot.models.model_folder import SETTINGS_FILE
 from groot.types import Example
@@ -23,8 +23,8 @@ MODEL_FILES = ("*.safetensors", "config.json", "tokenizer*.json", SETTINGS_FILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictSettings:
-    """How labels are searched and chosen.
+class ProbabilitySettings:
+    """How labels are searched and chosen, as far as the probabilities of items follow from it.
 
     Args:
         top_k: candidates per text.
@@ -99,11 +99,7 @@ class PredictSettings:
 
 
 def model_mark(folder: str | Path) -> str:
-    """SHA-256 over the contents of the files that a labeler's probabilities follow from."""
+    """The mark of the contents that a labeler's probabilities follow from."""
     folder = labeler_folder(folder)
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name} {content}\n".encode())
-    return digest.hexdigest()
+    paths = {path for pattern in MODEL_FILES for path in folder.glob(pattern)}
+    return mark_of_files({path.name: path for path in paths})
