@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -188,3 +189,16 @@ def test_choosers_get_different_samples_and_keep_one(name, toy, model):
         for some in sample(model, INPUTS, n=8, max_new_tokens=LENGTH, seed=3)
         for i in (0, 4)
     ]
+
+
+@pytest.mark.parametrize("name", [name for name in GUIDES if GUIDES[name].needs != "function"])
+def test_the_page_of_guides_says_what_it_is_made_of(name):
+    page = (Path(__file__).parents[2] / "docs" / "guides.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if f"`{name}`" in line.split("|")[:2][-1]]
+    _, _, _, made_of, _, _ = rows[0]  # name, score, reward model, drawn; later tables tell costs
+    if set(GUIDES[name].kinds) == set(REWARD_KINDS):
+        assert made_of.strip() == "any"
+    elif GUIDES[name].kinds:
+        assert made_of.strip() == ", ".join(f"`{kind}`" for kind in GUIDES[name].kinds)
+    else:
+        assert made_of.strip().startswith("none")

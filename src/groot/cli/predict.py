@@ -84,8 +84,8 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME|DIR",
-            help="steer labels: args, pargs, cd, rad, farma; or a generator of free text, also:"
-            " implicit, deal, best_of_n, mbr; or the folder of a saved guide",
+            help="Steer by this guide: a name such as pargs (a wrong one lists all), or the folder"
+            " of a saved guide.",
         ),
     ] = None,
     reward_model: Annotated[
