@@ -15,7 +15,7 @@ from side_by_side import Rates
 from groot.config import Config
 from groot.models.ctranslate2_export import CTranslate2Model, convert_to_ctranslate2
 from groot.models.text_model import TextModel
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.search.label_search import Effort, Found, label_search
 from groot.types import Example
 from groot.writer.labeler import Labeler

@@ -26,6 +26,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from groot.recipes.items import Item, Variation, training_items
+from groot.rollouts.candidate_sets import EXPECTED, Case, Generation, generate, write_cases
 from side_by_side import alternate, machine, machine_line, table, write_json, write_section
 
 from groot.data import read_splits
@@ -40,11 +42,9 @@ from groot.models.text_model import set_dropout
 from groot.objectives import OBJECTIVES
 from groot.recipes import optimise
 from groot.recipes.dev import dev_numbers
-from groot.recipes.items import Item, Variation, training_items
 from groot.recipes.optimise import ContrastCase, contrast_cases
 from groot.rewards import Reward, parse_rewards
 from groot.rollouts import candidate_sets
-from groot.rollouts.candidate_sets import EXPECTED, Case, Generation, generate, write_cases
 from groot.types import Example
 from groot.writer.folders import load_labeler
 from groot.writer.labeler import Labeler

@@ -7,7 +7,7 @@ import pytest
 
 from groot.config import load_config
 from groot.data.sample import read_sample
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 
 SMALL = ("width=32", "feed_forward=32", "encoder_layers=1", "vocabulary_size=300", "window_words=8")
 SMALL_SETTINGS = [f"model.{setting}" for setting in (*SMALL, "window_overlap=2")]

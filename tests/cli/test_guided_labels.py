@@ -12,7 +12,7 @@ from groot.data.sample import read_sample
 from groot.guides.making import make_guide
 from groot.guides.saved_guides import save_guide
 from groot.models.embedded_text import make_text_model
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.reward_models.folders import open_reward_model
 from groot.reward_models.prefix_model import RewardModel
 

@@ -14,7 +14,7 @@ import torch
 import groot.work.predict_file as predict_file_module
 from groot.config import load_config
 from groot.data.sample import read_sample
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.search.found import Found
 from groot.types import Candidate, Span
 from groot.writer.labeler import Labeler

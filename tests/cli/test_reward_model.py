@@ -5,7 +5,7 @@ import json
 import pytest
 
 from groot.data.candidates import CandidateRow, write_candidates
-from groot.rollouts.candidate_sets import Case, write_cases
+from groot.rollouts.store import Case, write_cases
 from groot.writer.writer import example_of
 
 

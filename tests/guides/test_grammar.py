@@ -9,7 +9,7 @@ from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.guides import GUIDES
 from groot.guides.grammar import Grammar, label_grammar, one_of
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.reward_models.prefix_model import RewardModel
 from groot.search.beams import beam_search
 from groot.search.label_search import label_search

@@ -14,8 +14,8 @@ from groot.models import prefix_forest, scoring
 from groot.models.loading import add_lora, add_symbols, load_model
 from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p, packs
 from groot.models.text_model import set_dropout
-from groot.recipes.items import example_of_words
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
+from groot.rollouts.instances import example_of_words
 from groot.targets import SentinelTags
 from groot.writer.labeler import Labeler
 from groot.writer.writer import example_of

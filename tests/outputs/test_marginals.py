@@ -114,7 +114,7 @@ def labeler():
     import torch
 
     from groot.config import load_config
-    from groot.recipes.start import make_labeler
+    from groot.recipes.make_writer import make_labeler
     from groot.types import Example
     from groot.writer.writer import example_of
 

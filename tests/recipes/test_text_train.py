@@ -13,8 +13,9 @@ from groot.data.candidates import read_candidates
 from groot.errors import ConfigError, DataError, RewardError
 from groot.evaluation.records import read_records
 from groot.recipes.groot_trainer import GrootTrainer
-from groot.recipes.run import plan_run, train_run
-from groot.recipes.start import checked
+from groot.recipes.plan_run import plan_run
+from groot.recipes.run import train_run
+from groot.recipes.run_data import checked
 from groot.report import write_report
 from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
 from groot.studies.labelled_data import LabelledData

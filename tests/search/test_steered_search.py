@@ -10,7 +10,7 @@ from groot.data.sample import read_sample
 from groot.errors import ConfigError
 from groot.guides import GUIDES
 from groot.guides.grammar import Grammar, label_grammar
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.reward_models.prefix_model import RewardModel
 from groot.search.label_search import Effort, label_search
 from groot.search.sampling import sample

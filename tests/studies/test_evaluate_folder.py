@@ -11,7 +11,7 @@ from groot.data.sample import read_sample
 from groot.engine.ledger import Ledger
 from groot.errors import ConfigError
 from groot.evaluation.thresholds import parse_target
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.studies.evaluate_folder import (
     EvaluationSettings,
     compare_evaluations,

@@ -9,7 +9,7 @@ from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.errors import ModelError
 from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration, Map
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.studies.predicted_items import predicted_items
 from groot.studies.probability_settings import ProbabilitySettings
 from groot.writer.writer import example_of

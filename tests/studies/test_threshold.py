@@ -16,7 +16,7 @@ from groot.evaluation.calibration_map import fit_map
 from groot.evaluation.choose_thresholds import choose_thresholds
 from groot.evaluation.thresholds import Target, parse_target, read_thresholds
 from groot.outputs.marginals import Marginal, Marginals
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.studies.calibrate import calibrate_folder
 from groot.studies.labelled_data import LabelledData
 from groot.studies.predicted_items import PredictedItems

@@ -13,7 +13,7 @@ from groot.data import read_examples
 from groot.data.benchmarks import data_folder
 from groot.errors import DataError, ModelError
 from groot.recipes import start
-from groot.recipes.start import label_format
+from groot.recipes.make_writer import label_format
 from groot.registry import Registry
 from groot.targets import FORMATS, MultiClass, SentinelTags, SingleClass
 from groot.targets.grammar import END, spell

@@ -21,7 +21,7 @@ from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.errors import ModelError
 from groot.models.loading import load_model
-from groot.recipes.start import make_labeler
+from groot.recipes.make_writer import make_labeler
 from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
 from groot.studies.labelled_data import LabelledData
 

@@ -165,7 +165,7 @@ def _read(
 
     if Path(where).suffix not in CANDIDATE_FILES:
         return read_preferences(where, on_bad_rows=on_bad_rows)
-    from groot.rollouts.candidate_sets import texts_file
+    from groot.rollouts.store import texts_file
 
     beside = texts_file(Path(where))
     if data is None and not beside.is_file():

@@ -104,7 +104,7 @@ def train(
         return
     folder = _folder(checked, out)
     if dry_run:
-        _print_plan(checked, folder, as_json=json)
+        _print_plan(checked, as_json=json)
     else:
         _train(checked, folder, force=force, as_json=json)
 
@@ -123,11 +123,11 @@ def _folder(config: Config, out: Path | None) -> Path:
     return out
 
 
-def _print_plan(config: Config, folder: Path, *, as_json: bool) -> None:
+def _print_plan(config: Config, *, as_json: bool) -> None:
     from groot.cli.tables import plan_table
-    from groot.recipes.run import plan_run
+    from groot.recipes.plan_run import plan_run
 
-    plan = plan_run(config, out=folder)
+    plan = plan_run(config)
     if as_json:
         answer_json(plan.as_json())
         return

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-# Objectives of `groot tune`, and what it learns from.
-TUNED_WITH = {"dpo": "--preferences FILE", "grpo": "--prompts FILE --reward REWARD"}
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -111,6 +108,12 @@ class FitConfig(Section):
         0.998, ge=0, lt=1, description="decay of the average of the weights; 0 keeps the last ones"
     )
     evaluations: int = Field(10, gt=0, description="how often dev is measured, spread evenly")
+    selects_on: Literal["metric", "reward", "f1", "log_p_per_token"] | None = Field(
+        None,
+        description="dev number that picks the fitted weights: metric, reward and f1 as in"
+        " optimise.selects_on, or the likelihood of the gold (log_p_per_token); default: metric for"
+        " labels, log_p_per_token for free text",
+    )
     patience: int = Field(
         4, gt=0, description="stop after so many dev measurements without an improvement"
     )
@@ -128,20 +131,12 @@ class OptimiseConfig(Section):
         None,
         description="a parquet file of candidates with rewards, to train on instead of searching",
     )
-    objective: Literal["pair_margin", "pair_square", "pair_logistic", "reward_match", "mrt"] = (
-        Field("pair_margin", description="how candidates are contrasted")
+    objective: str = Field(
+        "pair_margin", description="how candidates are contrasted: a name of groot.objectives"
     )
-    margin: float = Field(
-        5.0, gt=0, description="pair_margin and pair_square: nats per unit of reward"
+    objective_settings: dict[str, Any] = Field(
+        {}, description="settings of the objective, such as margin: 5.0, by its own names"
     )
-    reward_temperature: float = Field(
-        0.1, gt=0, description="reward_match: temperature of the rewards, in units of reward"
-    )
-    log_p_temperature: float = Field(
-        1.0, gt=0, description="reward_match: temperature of the log-probabilities, in nats"
-    )
-    beta: float = Field(1.0, gt=0, description="pair_logistic: slope per nat")
-    sharpness: float = Field(0.5, gt=0, description="mrt: sharpness of the distribution, per nat")
     nll_weight: float = Field(1.0, ge=0, description="weight of the likelihood of the gold")
     contrast_weight: float = Field(0.5, ge=0, description="weight of the contrast")
     gold_share: float = Field(
@@ -177,17 +172,9 @@ class OptimiseConfig(Section):
         " (metric), its mean at rank 1 (reward), its mean over the top k (reward_top_k), metric +"
         " reward_top_k (both), or f1",
     )
-
-    @field_validator("objective", mode="before")
-    @classmethod
-    def _needs_no_frozen_model(cls, value: Any) -> Any:
-        if value in TUNED_WITH:
-            raise ValueError(
-                "it needs the frozen model beside the trained one, which groot train does not keep."
-                " For free text, train with optimise.rounds=0, then: groot tune DIR --objective"
-                f" {value} {TUNED_WITH[value]} --out NEW_DIR"
-            )
-        return value
+    selection_k: int = Field(
+        5, gt=0, description="ranks of dev that reward_top_k and both are a mean over"
+    )
 
 
 class DistilConfig(Section):
@@ -255,15 +242,14 @@ class GenerationConfig(Section):
     )
     max_new_tokens: int = Field(64, gt=1, description="tokens of a text at most, its end included")
     method: Literal["sample", "beam"] = Field(
-        "sample", description="how candidates are made, in training and for the final numbers"
+        "sample",
+        description="how candidates to train on are made; dev and the final numbers are of beams,"
+        " which is also how groot predict writes",
     )
     temperature: float = Field(1.0, gt=0, description="of sampling")
     top_k: int | None = Field(None, gt=0, description="sample among so many tokens; default: all")
     top_p: float | None = Field(
         None, gt=0, le=1, description="sample among tokens of this probability; default: all"
-    )
-    fit_selects_on: Literal["likelihood", "reward"] = Field(
-        "likelihood", description="dev number that picks the fitted weights of a generator"
     )
     decoder_layers: int = Field(4, gt=0, description="embedded generators: decoder layers")
 

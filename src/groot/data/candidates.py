@@ -25,6 +25,8 @@ from groot.errors import DataError
 from groot.outputs.items import plain
 from groot.types import Candidate, Example, Gold, Source, Span
 
+STAMP = "groot.stamp."  # before the names of a stamp in the metadata of a file
+
 # rows held in memory while writing
 _CHUNK = 50_000
 
@@ -63,14 +65,20 @@ class CandidateRow:
         return Candidate(self.target, self.output, self.log_p, self.reward, self.source)
 
 
-def write_candidates(path: str | Path, rows: Iterable[CandidateRow]) -> None:
-    """Write a Parquet file, whole or not at all: it is written beside and renamed into place."""
+def write_candidates(
+    path: str | Path, rows: Iterable[CandidateRow], *, stamp: Mapping[str, str] | None = None
+) -> None:
+    """Write a Parquet file, whole or not at all: it is written beside and renamed into place.
+
+    Args:
+        stamp: what `read_stamp` gives back, such as the mark of the weights that wrote them.
+    """
     import pyarrow.parquet as pq
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"tmp-{path.name}-{os.getpid()}")
-    schema = _schema()
+    schema = _schema(stamp or {})
     remaining = iter(rows)
     try:
         with pq.ParquetWriter(partial, schema) as writer:
@@ -83,14 +91,28 @@ def write_candidates(path: str | Path, rows: Iterable[CandidateRow]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _schema() -> Any:
+def read_stamp(path: str | Path) -> dict[str, str]:
+    """The stamp of a file that `write_candidates` wrote; nothing for one from outside."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(path).metadata or {}
+    prefix = STAMP.encode()
+    return {
+        key.removeprefix(prefix).decode(): value.decode()
+        for key, value in metadata.items()
+        if key.startswith(prefix)
+    }
+
+
+def _schema(stamp: Mapping[str, str]) -> Any:
     import pyarrow as pa
 
     text, number, count = pa.string(), pa.float64(), pa.int32()
     fields = {"round": count, "example_id": text, "target": text, "output": text}
     fields |= {"log_p": number, "reward": number, "rewards": text, "source": text}
     fields |= {"parent": count, "note": text}
-    return pa.schema(list(fields.items()), metadata={"offset_unit": "codepoint"})
+    told = {"offset_unit": "codepoint", **{STAMP + name: mark for name, mark in stamp.items()}}
+    return pa.schema(list(fields.items()), metadata=told)
 
 
 def _table(rows: list[CandidateRow], schema: Any) -> Any:

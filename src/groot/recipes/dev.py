@@ -1,7 +1,8 @@
-"""Dev measurements and search, split over the processes of a run."""
+"""Dev measurements, split over the processes of a run."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -11,9 +12,11 @@ from accelerate.utils import broadcast_object_list, gather_object
 from groot.engine.batches import share_of_process
 from groot.evaluation.corpus_metrics import f_beta
 from groot.outputs.items import Counts, count_by_label
+from groot.recipes.fit import likelihood
 from groot.rewards import Reward
+from groot.rollouts.instances import Instance
 from groot.types import Candidate, Example
-from groot.writer.labeler import Labeler
+from groot.writer.writer import Writer
 
 Result = TypeVar("Result")
 
@@ -27,8 +30,8 @@ def over_processes(
         work: takes indices and returns a result for each.
     """
     processes = accelerator.num_processes
-    mine = work(share_of_process(range(count), accelerator.process_index, processes))
-    return list(gather_object(mine)) if processes > 1 else mine
+    own = work(share_of_process(range(count), accelerator.process_index, processes))
+    return list(gather_object(own)) if processes > 1 else own
 
 
 def on_main(work: Callable[[], Any], accelerator: Accelerator) -> Any:
@@ -39,20 +42,39 @@ def on_main(work: Callable[[], Any], accelerator: Accelerator) -> Any:
     return broadcast_object_list(box)[0]
 
 
-def search_over_processes(
-    labeler: Labeler,
-    examples: Sequence[Example],
-    *,
-    k: int,
-    accelerator: Accelerator,
-    **search: Any,
-) -> list[list[Candidate]]:
-    """`labeler.candidates` with the examples split over the processes."""
-    return over_processes(
-        lambda mine: labeler.candidates([examples[i] for i in mine], k=k, **search),
+def reward_numbers(
+    writer: Writer, examples: Sequence[Example], reward: Reward, accelerator: Accelerator, *, k: int
+) -> dict[str, float]:
+    """The numbers of a writer's top k on dev, as a user would get them, searched once."""
+    candidates = over_processes(
+        lambda own: writer.candidates([examples[index] for index in own], k, max_width=0),
         len(examples),
         accelerator,
     )
+    numbers = on_main(lambda: dev_numbers(examples, candidates, reward), accelerator)
+    return dict(numbers)
+
+
+def likelihood_numbers(
+    writer: Writer, instances: Sequence[Instance], accelerator: Accelerator
+) -> dict[str, float]:
+    """The likelihood of dev gold: mean log_p of a decision in nats, and perplexity."""
+    sums = over_processes(
+        lambda own: [likelihood(writer.model, writer.notation, [instances[i] for i in own])],
+        len(instances),
+        accelerator,
+    )
+    return perplexity_numbers(sum(part[0] for part in sums), sum(part[1] for part in sums))
+
+
+def perplexity_numbers(log_p: float, decisions: int) -> dict[str, float]:
+    """The mean log_p of a decision, and perplexity, from their sums.
+
+    >>> perplexity_numbers(-20.0, 10)["perplexity"]  # exp(2)
+    7.38905609893065
+    """
+    mean = log_p / max(1, decisions)
+    return {"log_p_per_token": mean, "perplexity": math.exp(min(-mean, 700.0))}
 
 
 def dev_numbers(
@@ -74,8 +96,8 @@ def dev_numbers(
     }
     total = Counts()
     for example, ranked in zip(examples, candidates, strict=True):
-        said = ranked[0].output if ranked else None
-        total = sum(count_by_label(example.gold, said).values(), start=total)
+        predicted = ranked[0].output if ranked else None
+        total = sum(count_by_label(example.gold, predicted).values(), start=total)
     f1 = f_beta(total)
     if f1 is not None:
         numbers["f1"] = f1

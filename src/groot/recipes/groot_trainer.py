@@ -13,7 +13,6 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,15 @@ from groot.errors import ConfigError, DataError, OutputError
 from groot.evaluation.measure import measure
 from groot.models.loading import add_symbols
 from groot.models.text_model import TextModel
-from groot.recipes.run import gold_text, train_on
-from groot.recipes.start import checked, label_format
+from groot.recipes.make_writer import label_format
+from groot.recipes.run import gold_text_of, train_on
+from groot.recipes.run_data import checked
 from groot.rewards import CallSettings, parse_rewards
 from groot.studies.evaluate_folder import with_rewards
 from groot.types import Example
 from groot.writer.folders import load_labeler
 from groot.writer.labeler import Labeler
+from groot.writer.writer import Writer
 
 RewardFunc = str | Callable[..., list[float | None]]
 
@@ -51,8 +52,8 @@ class GrootConfig:
         num_rounds: rounds of fresh candidates; 0 stops after the fit.
         num_candidates: candidates that search gives per example.
         objective: how candidates are contrasted: a name of `groot.objectives.OBJECTIVES`.
-        beta: slope per nat of the objective pair_logistic.
-        margin: nats per unit of reward of the objective pair_margin.
+        beta: slope per nat of the objective, where it has one, such as pair_logistic.
+        margin: nats per unit of reward of the objective, where it has one, such as pair_margin.
         reward_weights: one per reward function; None is 1 for each.
         reward_timeout: seconds that one call of a function of yours may take.
         k: ranks that are measured.
@@ -95,8 +96,12 @@ class GrootConfig:
             "optimise.rounds": self.num_rounds,
             "optimise.num_candidates": self.num_candidates,
             "optimise.objective": self.objective,
-            "optimise.beta": self.beta,
-            "optimise.margin": self.margin,
+            "optimise.objective_settings": {
+                name: value
+                for name, value in (("beta", self.beta), ("margin", self.margin))
+                if value is not None
+            }
+            or None,
             "reward.timeout_s": self.reward_timeout,
             "evaluation.k": self.k,
             **self.settings,
@@ -168,7 +173,7 @@ class GrootTrainer:
         self.config = self.args.to_config(**more, **({"reward.specs": names} if names else {}))
         test = _read(test_dataset, "test") if test_dataset is not None else None
         self.data = checked(Splits(train, dev, test), self.config)
-        if self.data.is_text:
+        if self.data.task == "text":
             raise DataError(
                 "GrootTrainer trains labelers: give spans or classes. Free text is trained by"
                 " groot train, or groot.recipes.run.train_run from Python."
@@ -176,10 +181,10 @@ class GrootTrainer:
         self._start = self._labeler_of(model, processing_class)
         self.results: dict[str, Any] | None = None
 
-    def _labeler_of(self, model: Any, processing_class: Any) -> Labeler | None:
+    def _labeler_of(self, model: Any, processing_class: Any) -> Writer | None:
         if model is None or isinstance(model, str | Path):
             return None
-        if isinstance(model, Labeler):
+        if hasattr(model, "notation"):  # a writer of ours; anything else is a model
             return model
         if processing_class is None:
             raise ConfigError("processing_class is missing: give the tokenizer of the model.")
@@ -201,7 +206,7 @@ class GrootTrainer:
             self.reward_funcs,
             weights=self.args.reward_weights,
             calls=CallSettings(timeout_s=self.args.reward_timeout),
-            gold_text=partial(gold_text, label_format(self.data.train)),
+            gold_text=gold_text_of(self.data),
         )
 
     def train(self, resume_from_checkpoint: bool | str | Path | None = None) -> dict[str, Any]:
@@ -230,7 +235,7 @@ class GrootTrainer:
                 self.data,
                 reward,
                 out=out,
-                labeler=self._start,
+                writer=self._start,
                 events=self.events,
             )
         return self.results

@@ -1,176 +1,152 @@
-"""The run of a labeler: how it is fitted, searched, contrasted and measured."""
+"""A run at work: its stages in order, each saved when done and continued when it was not."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from typing import ClassVar
+import json
+from collections.abc import Callable
+from typing import Any
 
-from groot.engine.events import StepDone
-from groot.engine.stage import StageResult, StageSettings
-from groot.outputs.choose import choose_all
-from groot.outputs.marginals import with_probabilities
-from groot.recipes.dev import dev_numbers, on_main, search_over_processes
-from groot.recipes.fit import fit
-from groot.recipes.items import Item, Variation, training_items
-from groot.recipes.optimise import contrast, contrast_cases
-from groot.recipes.rounds import Round
-from groot.recipes.staged_run import Answer, StagedRun, objective_settings
-from groot.recipes.start import count_words, fit_passes
-from groot.rollouts.candidate_sets import Case, Generation, generate
-from groot.search.found import without_targets
-from groot.search.label_search import first_width
-from groot.types import Candidate, Example
-from groot.writer.folders import load_labeler
-from groot.writer.labeler import Labeler
-from groot.writer.notation import Asked
+from accelerate import Accelerator
+
+from groot.config import Config, to_yaml
+from groot.engine.events import Note, OnEvent
+from groot.engine.files import free_space_check, write_folder, write_text
+from groot.engine.interrupts import Interrupt
+from groot.engine.run_folder import RunFolder
+from groot.engine.stage import Interrupted, StageContext, StageSettings
+from groot.models.embedded import count_parameters
+from groot.recipes.dev import likelihood_numbers, reward_numbers
+from groot.recipes.make_writer import with_adapters
+from groot.recipes.plan import disk_bytes
+from groot.recipes.rounds import rounds_of
+from groot.recipes.run_data import RunData
+from groot.rewards import Reward
+from groot.rollouts.instances import training_instances
+from groot.writer.folders import load
+from groot.writer.writer import Writer
+
+CONFIG_FILE = "config.yaml"
+RESULTS_FILE = "results.json"
+LIKELIHOOD = "log_p_per_token"  # the dev number that needs no search
 
 
-@dataclasses.dataclass
-class Job(StagedRun[Labeler, Item]):
-    """A run of a labeler at work."""
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What the stages of a run work with.
 
-    choices: ClassVar[tuple[str, ...]] = ("top", "mbr")
+    Args:
+        config: the settings.
+        data: of the run.
+        reward: what is maximised.
+        run: the run's folder, locked.
+        accelerator: on what, and with how many processes.
+        events: told what happens.
+        interrupt: whether to stop.
+    """
 
-    def open(self, folder: Path) -> Labeler:
-        """The labeler in a folder."""
-        return load_labeler(folder)
+    config: Config
+    data: RunData
+    reward: Reward
+    run: RunFolder
+    accelerator: Accelerator
+    events: OnEvent
+    interrupt: Interrupt
 
-    def items(self, holder: Labeler) -> tuple[list[Item], list[str]]:
-        """Windows of the training texts with their gold targets."""
-        return training_items(holder, self.data.train)
+    def begin(self, writer: Writer | None) -> Writer:
+        """The writer that the run starts from: what is given is written down first.
 
-    def passes(self) -> int:
-        """As the settings say, or by the size of the data."""
-        return fit_passes(self.config, count_words(self.data.train))
+        Args:
+            writer: of a run that is new; None continues.
+        """
+        run = self.run
+        if writer is not None and self.accelerator.is_main_process:
+            n_rounds = len(rounds_of(self.config, can_vary=writer.notation.can_vary))
+            needed = disk_bytes(self.config, count_parameters(writer.model), n_rounds)
+            free_space_check(run.path, needed)
+            write_text(run.path / CONFIG_FILE, to_yaml(self.config))
+            with write_folder(run.path / "start") as folder:
+                writer.save(folder)
+            run.mark_done("start", wrote=["start"])
+        self.accelerator.wait_for_everyone()
+        return self.load("start")
 
-    def examples_of(self, items: Sequence[Item]) -> list[Example]:
-        """The windows."""
-        return [item.example for item in items]
+    def results(self) -> dict[str, Any] | None:
+        """What results.json of a finished run holds; None where it is not finished."""
+        path = self.run.path / RESULTS_FILE
+        if not self.is_measured("evaluate") or not path.is_file():
+            return None
+        self.events(Note(f"{self.run.path}: this run is finished"))
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return stored
 
-    def fit(self, holder: Labeler, items: Sequence[Item], settings: StageSettings) -> StageResult:
-        """Likelihood of the gold targets, inputs varied."""
-        of_fit = self.config.fit
-        return fit(
-            holder,
-            items,
-            settings,
-            self._context(partial(self._measure_dev, holder, 1), "metric"),
-            variation=Variation(
-                items,
-                word_dropout=of_fit.word_dropout,
-                mention_swap=of_fit.mention_swap,
-                word_blend=of_fit.word_blend,
-                word_cuts=of_fit.word_cuts,
-            ),
-            batch_size=of_fit.batch_size,
-            learning_rate=of_fit.learning_rate,
-            embedding_rate=of_fit.embedding_rate,
-            weight_decay=of_fit.weight_decay,
+    def is_measured(self, stage: str) -> bool:
+        """Whether a stage that measures is done, the way the settings ask for by now."""
+        wanted = self.config.evaluation.model_dump()
+        return self.run.is_done(stage) and self.run.info_of(stage)["evaluation"] == wanted
+
+    def load(self, name: str) -> Writer:
+        """The writer in a folder of the run, ready to be trained or asked."""
+        writer = load(self.run.written(name))
+        writer.is_trusted = True  # the run's reward is the user's own, and named by them
+        if name != "model":
+            adapted = with_adapters(writer.model, self.config)
+            writer = writer if adapted is writer.model else writer.with_model(adapted)
+        writer.model.to(self.accelerator.device)
+        return writer
+
+    def save(self, writer: Writer, name: str) -> None:
+        """Write the writer to a folder of the run, with the texts that it has learnt from."""
+        ledger = writer.ledger.with_texts("learnt_from", (e.text for e in self.data.train))
+        writer.ledger = ledger.with_texts("chosen_on", (e.text for e in self.data.dev))
+        if self.accelerator.is_main_process:
+            with write_folder(self.run.path / name) as folder:
+                writer.save(folder)
+        self.accelerator.wait_for_everyone()
+
+    def stage(self, name: str, **settings: Any) -> StageSettings:
+        """The settings of a stage, those of the whole run filled in."""
+        return StageSettings(
+            name=name,
+            seed=self.config.seed,
+            checkpoint_every_s=self.config.output.checkpoint_every_s,
+            keep_checkpoints=self.config.output.keep_checkpoints,
+            **settings,
         )
 
-    def _measure_dev(self, labeler: Labeler, k: int) -> dict[str, float]:
-        found = search_over_processes(
-            labeler, self.data.dev, k=k, max_width=0, accelerator=self.accelerator
-        )
-        return dict(
-            on_main(lambda: dev_numbers(self.data.dev, found, self.reward), self.accelerator)
-        )
+    def context(self, writer: Writer, selects_on: str, *, k: int) -> StageContext:
+        """What a stage of a writer works with; the dev number `selects_on` picks its weights.
 
-    def _variation(self, items: Sequence[Item]) -> Variation:
-        return Variation(
-            items,
-            word_dropout=self.config.optimise.word_dropout,
-            mention_swap=self.config.optimise.mention_swap,
-            word_blend=self.config.fit.word_blend,
-        )
-
-    def generate(
-        self,
-        holder: Labeler,
-        items: Sequence[Item],
-        mine: Sequence[int],
-        round: Round,
-        progress: Callable[[int], None],
-    ) -> list[Case]:
-        """Search, correct and reward candidates of varied texts."""
-        settings = self.config.optimise
-        searched = settings.num_candidates
-        if round.distils:
-            searched = self.config.distil.num_candidates
-        return generate(
-            holder,
-            items,
-            mine,
-            variation=self._variation(items),
-            reward=self.reward,
-            settings=Generation(
-                round=round.number,
-                num_candidates=searched,
-                per_example=settings.candidates_per_round,
-                seed=self.config.seed,
-                deletions=settings.deletions,
-                batch_size=self.config.search.batch_size,
-            ),
-            progress=progress,
+        Args:
+            k: ranks of dev that are looked at.
+        """
+        return StageContext(
+            measure=self._dev_measurement(writer, selects_on, k),
+            selects_on=selects_on,
+            run=self.run,
+            accelerator=self.accelerator,
+            events=self.events,
+            should_stop=self._should_stop,
         )
 
-    def contrast(
-        self,
-        holder: Labeler,
-        items: Sequence[Item],
-        cases: Sequence[Case],
-        settings: StageSettings,
-        round: Round,
-    ) -> StageResult:
-        """Contrast the candidates by their rewards, or distil what MBR chooses among them."""
-        of_round, distil = self.config.optimise, self.config.distil
-        return contrast(
-            holder,
-            contrast_cases(holder, cases, gold_share=0.0 if round.distils else of_round.gold_share),
-            settings,
-            self._context(
-                partial(self._measure_dev, holder, self.config.evaluation.k),
-                "metric" if round.distils else of_round.selects_on,
-            ),
-            variation=self._variation(items),
-            objective=of_round.objective,
-            objective_settings=objective_settings(self.config),
-            nll_weight=distil.gold_weight if round.distils else of_round.nll_weight,
-            contrast_weight=distil.contrast_weight if round.distils else of_round.contrast_weight,
-            mbr_weight=1.0 if round.distils else 0.0,
-            batch_size=of_round.batch_size,
-            learning_rate=distil.learning_rate if round.distils else of_round.learning_rate,
-            embedding_rate=self.config.fit.embedding_rate,
-        )
+    def _dev_measurement(
+        self, writer: Writer, selects_on: str, k: int
+    ) -> Callable[[], dict[str, float]]:
+        logs_likelihood = LIKELIHOOD in (selects_on, writer.notation.fit_selects_on)
+        gold = training_instances(writer.notation, self.data.dev)[0] if logs_likelihood else []
 
-    def search(self, holder: Labeler, mine: Sequence[int], stage: str) -> list[Answer]:
-        """The top candidates of test texts, enough to choose among, with their certificates."""
-        examples = [self.data.test[index] for index in mine]
-        answers: list[Answer] = []
-        wanted = max(self.config.evaluation.k, self.config.evaluation.mbr_candidates)
-        for first in range(0, len(examples), 256):
-            asked = Asked(
-                wanted,
-                width=max(self.config.search.width, first_width(wanted)),
-                max_width=self.config.search.max_width,
-                batch_size=self.config.search.batch_size,
-            )
-            answers += [
-                Answer(
-                    with_probabilities(answer.candidates),
-                    tuple(map(without_targets, answer.searches)),
-                )
-                for answer in holder.answers(examples[first : first + 256], asked)
-            ]
-            self.events(StepDone(stage, len(answers), len(examples)))
-            self._stop_between_chunks(stage)
-        return answers
+        def measure() -> dict[str, float]:
+            numbers = likelihood_numbers(writer, gold, self.accelerator) if gold else {}
+            if selects_on != LIKELIHOOD:
+                numbers |= reward_numbers(writer, self.data.dev, self.reward, self.accelerator, k=k)
+            return numbers
 
-    def ranked(
-        self, examples: Sequence[Example], found: Sequence[Sequence[Candidate]], how: str
-    ) -> Sequence[Sequence[Candidate]]:
-        """Most probable first, or best expected first."""
-        return choose_all(examples, found, self.reward, how="mbr" if how == "mbr" else "top")
+        return measure
+
+    def _should_stop(self) -> bool:
+        return self.interrupt.requested_anywhere(self.accelerator)
+
+    def stop_between_chunks(self, where: str) -> None:
+        """Leave the run where it was asked to stop, between two pieces of a long search."""
+        if self.accelerator.num_processes == 1 and self.interrupt.requested:
+            raise Interrupted(f"{where}: stopped")

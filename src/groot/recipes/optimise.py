@@ -1,261 +1,165 @@
-"""Contrast: raise what the reward prefers among an example's candidates, lower what it does not."""
+"""Optimise: rounds of fresh candidates and training on them, contrast first, then distillation."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from groot.data.candidates import CandidateRow
-from groot.engine.batches import BatchOrder
-from groot.engine.loop import LossTerms
-from groot.engine.stage import StageContext, StageResult, StageSettings, train_stage
-from groot.models.embedded import parameter_groups
-from groot.models.scoring import candidate_log_p
-from groot.objectives import OBJECTIVES
-from groot.recipes.items import Variation
-from groot.rollouts.candidate_sets import EXPECTED, Case
-from groot.targets.grammar import EncodedTarget
-from groot.types import Example
-from groot.writer.labeler import Labeler
-
-
-@dataclass(frozen=True, slots=True)
-class ContrastCase:
-    """A case in token ids.
-
-    Args:
-        example: the text.
-        targets: of each candidate.
-        rewards: of each candidate; None is missing.
-        gold: which candidate is the gold; None where there is none.
-        mbr: which candidate the model expects the highest reward of; None where it expects none.
-        logs: numbers of its rewards, see `reward_logs`.
-    """
-
-    example: Example
-    targets: tuple[EncodedTarget, ...]
-    rewards: tuple[float | None, ...]
-    gold: int | None
-    mbr: int | None = None
-    logs: Mapping[str, float] = field(default_factory=dict)
+from groot.engine.events import StageFinished, StageStarted, StepDone
+from groot.engine.marks import mark_of_tensors
+from groot.engine.weight_average import go_back
+from groot.models.text_model import set_dropout
+from groot.recipes.contrast import ContrastSettings, contrast, contrast_cases
+from groot.recipes.dev import over_processes
+from groot.recipes.job import Job
+from groot.recipes.objective import objective_of
+from groot.recipes.reward_counts import RewardCount
+from groot.recipes.rounds import Round
+from groot.rollouts.instances import Instance, Variation, VariationRates
+from groot.rollouts.sampler import Generation, Sampler
+from groot.rollouts.store import Case, describe, read_cases, write_cases
+from groot.writer.notation import Writing
+from groot.writer.writer import Writer
 
 
-def contrast_cases(
-    labeler: Labeler, cases: Sequence[Case], *, gold_share: float = 1.0
-) -> list[ContrastCase]:
-    """Spell cases in token ids; those with nothing to learn from are left out.
-
-    Nothing can be learnt from an example without gold whose candidates all have one reward.
+def optimise(
+    job: Job, writer: Writer, instances: Sequence[Instance], rounds: Sequence[Round]
+) -> None:
+    """Do the rounds of a run that are left; the last one leaves the folder `model`.
 
     Args:
-        gold_share: the reward that is learnt is gold_share * reward + (1 - gold_share) * the
-            reward that the model itself expected of the candidate. One gold labelling says little
-            about how sure one can be; the expectation carries what the whole list knows.
+        writer: the fitted one.
+        instances: the training set.
+        rounds: of the run, in order.
     """
-    spelled = []
-    for case in cases:
-        targets: list[EncodedTarget] = []
-        rewards: list[float | None] = []
-        gold: int | None = None
-        rows: list[CandidateRow] = []
-        for row in case.rows:
-            target = None
-            if row.output is not None:
-                target = labeler.codec.encode(case.example, row.output)
-            if target is None:
-                continue
-            if case.example.gold is not None and row.output == case.example.gold:
-                gold = len(targets)
-            targets.append(target)
-            rows.append(row)
-            rewards.append(blended(row.reward, row.rewards.get(EXPECTED), gold_share))
-        known = {value for value in rewards if value is not None}
-        if gold is not None or len(known) > 1:
-            mbr = best_expected(rows)
-            logs = reward_logs(rows)
-            spelled.append(
-                ContrastCase(case.example, tuple(targets), tuple(rewards), gold, mbr, logs)
-            )
-    return spelled
+    for round, following in zip(rounds, [*rounds[1:], None], strict=True):
+        folder = f"checkpoints/after-{round.file_name}" if following else "model"
+        if job.run.is_done(round.name):
+            if following is None or not job.run.is_done(following.name):
+                writer = job.load(folder)
+            continue
+        if round.goes_back:
+            go_back(writer.model, job.load("fitted").model, share=job.config.distil.fitted_share)
+        cases = round_cases(job, writer, instances, round)
+        train_round(job, writer, instances, cases, round, folder)
+        writer = job.load(folder)
+    if not rounds and not job.run.is_done("no rounds"):
+        job.save(writer, "model")
+        job.run.mark_done("no rounds", wrote=["model"])
 
 
-def best_expected(rows: Sequence[CandidateRow]) -> int | None:
-    """Which row the model expects the highest reward of, the first of equals; None: of none."""
-    expected = [(row.rewards.get(EXPECTED), place) for place, row in enumerate(rows)]
-    known = [(value, -place) for value, place in expected if value is not None]
-    return -max(known)[1] if known else None
-
-
-def without_contrast(cases: Sequence[ContrastCase]) -> list[ContrastCase]:
-    """The cases with no more candidates than the gold and MBR's choice, in the order they had."""
-    lean = []
-    for case in cases:
-        keep = sorted({place for place in (case.gold, case.mbr) if place is not None})
-        at = {place: index for index, place in enumerate(keep)}
-        lean.append(
-            dataclasses.replace(
-                case,
-                targets=tuple(case.targets[place] for place in keep),
-                rewards=tuple(case.rewards[place] for place in keep),
-                gold=None if case.gold is None else at[case.gold],
-                mbr=None if case.mbr is None else at[case.mbr],
-            )
-        )
-    return [case for case in lean if case.targets]
-
-
-def blended(reward: float | None, expected: float | None, gold_share: float) -> float | None:
-    """gold_share * reward + (1 - gold_share) * expected; just the reward without an expectation.
-
-    >>> blended(1.0, 0.5, 0.5), blended(1.0, None, 0.5), blended(None, 0.5, 0.5)
-    (0.75, 1.0, None)
-    """
-    if reward is None or expected is None:
-        return reward
-    return gold_share * reward + (1 - gold_share) * expected
-
-
-@dataclass(frozen=True, slots=True)
-class ContrastBatch:
-    """Cases of one step: inputs, targets and rewards [B, K] with their masks."""
-
-    inputs: list[list[int]]
-    targets: list[tuple[EncodedTarget, ...]]
-    rewards: Tensor
-    has_reward: Tensor
-    gold: Tensor
-    mbr: Tensor
-    decisions: Tensor
-    logs: dict[str, Tensor]
-
-
-def contrast(
-    labeler: Labeler,
-    cases: Sequence[ContrastCase],
-    settings: StageSettings,
-    context: StageContext,
-    *,
-    variation: Variation,
-    objective: str,
-    objective_settings: Mapping[str, float],
-    nll_weight: float,
-    contrast_weight: float,
-    batch_size: int,
-    learning_rate: float,
-    embedding_rate: float,
-    mbr_weight: float = 0.0,
-) -> StageResult:
-    """Train on contrast_weight * objective + nll_weight * nll of the gold, per example.
-
-    With `mbr_weight`, mbr_weight * nll of the candidate with the highest expected reward is added:
-    MBR distillation. Source: Finkelstein and Freitag, MBR and QE Finetuning (2023); what we
-    changed: the candidates are the top k, and the gold's likelihood stays beside it.
-
-    Args:
-        cases: the candidates of a round.
-        variation: hides the words of the inputs that were hidden when candidates were searched.
-        objective: a name of OBJECTIVES, with its settings.
-
-    `settings` and `context` are those of `train_stage`.
-    """
-    if not contrast_weight:
-        cases = without_contrast(cases)
-    order = BatchOrder(
-        len(cases),
-        batch_size=batch_size,
-        seed=settings.seed,
-        lengths=[len(case.targets[0].tokens) for case in cases],
+def train_round(
+    job: Job,
+    writer: Writer,
+    instances: Sequence[Instance],
+    cases: Sequence[Case],
+    round: Round,
+    folder: str,
+) -> None:
+    """Contrast candidates by their rewards, or distil what MBR chooses among them."""
+    settings, distil = job.config.optimise, job.config.distil
+    set_dropout(writer.model, settings.dropout)
+    stage = job.stage(
+        round.name,
+        passes=settings.passes_per_round,
+        evaluations=settings.evaluations,
+        max_grad_norm=settings.max_grad_norm,
+        average_decay=distil.average_decay if round.distils else settings.average_decay,
     )
-    loss_between = OBJECTIVES[objective]
-    log_names = sorted({name for case in cases for name in case.logs})
+    wanted = ContrastSettings(
+        objective=objective_of(settings.objective, settings.objective_settings),
+        contrast_weight=distil.contrast_weight if round.distils else settings.contrast_weight,
+        nll_weight=distil.gold_weight if round.distils else settings.nll_weight,
+        mbr_weight=1.0 if round.distils else 0.0,
+        batch_size=settings.batch_size,
+        learning_rate=distil.learning_rate if round.distils else settings.learning_rate,
+        embedding_rate=job.config.fit.embedding_rate,
+    )
+    gold_share = 0.0 if round.distils else settings.gold_share
+    selects_on = "metric" if round.distils else settings.selects_on
+    result = contrast(
+        writer,
+        contrast_cases(writer.notation, cases, gold_share=gold_share),
+        stage,
+        job.context(writer, selects_on, k=settings.selection_k),
+        variation=_variation(job, writer, instances),
+        settings=wanted,
+    )
+    job.save(writer, folder)
+    job.run.mark_done(round.name, dataclasses.asdict(result), wrote=[folder])
 
-    def collate(indices: list[int], step: int) -> ContrastBatch:
-        batch = [cases[index] for index in indices]
-        inputs = [variation.fixed_input_ids(labeler, case.example, settings.seed) for case in batch]
-        width = max(len(case.targets) for case in batch)
-        padded = [[*case.rewards, *[None] * (width - len(case.rewards))] for case in batch]
-        has_reward = torch.tensor([[value is not None for value in row] for row in padded])
-        rewards = torch.tensor([[value or 0.0 for value in row] for row in padded])
-        return ContrastBatch(
-            inputs,
-            [case.targets for case in batch],
-            rewards,
-            has_reward,
-            torch.tensor([-1 if case.gold is None else case.gold for case in batch]),
-            torch.tensor([-1 if case.mbr is None else case.mbr for case in batch]),
-            torch.tensor([max(1, len(case.targets[0].decisions)) for case in batch]),
-            {
-                name: torch.tensor([case.logs.get(name, math.nan) for case in batch])
-                for name in log_names
-            },
-        )
 
-    def loss_of(model: Any, batch: ContrastBatch) -> LossTerms:
-        log_p, _ = candidate_log_p(model, labeler.codec, batch.inputs, batch.targets)
-        rewards, known = batch.rewards.to(log_p), batch.has_reward.to(log_p.device)
-        decisions = batch.decisions.to(log_p.device)
+def _variation(job: Job, writer: Writer, instances: Sequence[Instance]) -> Variation:
+    settings = job.config.optimise
+    rates = VariationRates(
+        word_dropout=settings.word_dropout,
+        mention_swap=settings.mention_swap,
+        word_blend=job.config.fit.word_blend,
+    )
+    return Variation(writer.notation, instances, rates)
 
-        def nll_of(place: Tensor) -> Tensor:
-            taken = log_p.gather(1, place.clamp(min=0)[:, None])[:, 0]
-            return (-taken / decisions).masked_fill(place < 0, 0.0)
 
-        nll = nll_of(batch.gold.to(log_p.device))
-        loss, logs = nll_weight * nll, {"nll": nll}
-        if contrast_weight:
-            logs["contrast"] = loss_between(log_p, rewards, known, **objective_settings)
-            loss = loss + contrast_weight * logs["contrast"]
-        if mbr_weight:
-            logs["mbr_nll"] = nll_of(batch.mbr.to(log_p.device))
-            loss = loss + mbr_weight * logs["mbr_nll"]
-        return LossTerms(loss, {**logs, **batch.logs})
+def round_cases(
+    job: Job, writer: Writer, instances: Sequence[Instance], round: Round
+) -> list[Case]:
+    """The candidates of a round, made or read again; or those of a file from outside."""
+    settings = job.config.optimise
+    if settings.candidates_file is not None and not round.distils:
+        examples = [instance.example for instance in instances]
+        return read_cases(Path(settings.candidates_file), examples)
+    name = f"candidates/{round.file_name}.parquet"
+    weights = mark_of_tensors(writer.model.state_dict())
+    if job.run.is_done(round.candidates):
+        return read_cases(job.run.written(name), weights=weights)
+    job.run.rewind_log()  # a run that was killed here has logged this stage already
+    instances = list(instances) * round.variations
+    counts = RewardCount(job.reward, job.accelerator)
+    started = time.perf_counter()
+    job.events(StageStarted(round.candidates, len(instances)))
+    share = job.accelerator.num_processes
 
-    return train_stage(
-        labeler.model,
-        settings,
-        context,
-        order=order,
-        collate=collate,
-        loss_of=loss_of,
-        parameter_groups=parameter_groups(
-            labeler.model,
-            learning_rate=learning_rate,
-            embedding_rate=embedding_rate,
-            weight_decay=0.0,
+    def progress(done: int) -> None:
+        done = min(done * share, len(instances))
+        job.events(StepDone(round.candidates, done, len(instances)))
+        job.stop_between_chunks(round.candidates)
+
+    sampler = Sampler(
+        writer, _variation(job, writer, instances), job.reward, _generation(job, round)
+    )
+    cases = over_processes(
+        lambda own: sampler.cases(instances, own, progress), len(instances), job.accelerator
+    )
+    if job.accelerator.is_main_process:
+        write_cases(job.run.path / name, cases, weights=weights)
+    job.accelerator.wait_for_everyone()
+    numbers = describe(cases)
+    job.run.log({"step": 0, "stage": round.candidates, **numbers})
+    seconds = time.perf_counter() - started
+    total = sum(len(case.rows) for case in cases)
+    info = {"candidates": total, "rewards": counts.so_far(), "seconds": seconds}
+    job.run.mark_done(round.candidates, info, wrote=[name])
+    job.events(StageFinished(round.candidates, seconds, numbers))
+    return cases
+
+
+def _generation(job: Job, round: Round) -> Generation:
+    settings, generation = job.config.optimise, job.config.generation
+    searched = settings.num_candidates
+    if round.distils:
+        searched = job.config.distil.num_candidates
+    return Generation(
+        round=round.number,
+        num_candidates=searched,
+        per_example=settings.candidates_per_round,
+        seed=job.config.seed,
+        deletions=settings.deletions,
+        writing=Writing(
+            generation.method,
+            temperature=generation.temperature,
+            top_k=generation.top_k,
+            top_p=generation.top_p,
         ),
-        measure_first=True,
+        batch_size=job.config.search.batch_size,
     )
-
-
-def reward_logs(rows: Sequence[CandidateRow]) -> dict[str, float]:
-    """Numbers of an example's rewards by TRL's names; a missing reward takes no part.
-
-    Returns:
-        "reward" and "reward_std", mean and deviation over the candidates; "frac_reward_zero_std",
-        1 where they do not differ; "rewards/NAME/mean" of each part of the reward. What would be
-        a mean over nothing is not there.
-
-    >>> rows = [CandidateRow("1", "", (), reward=r, rewards={"f1": r}) for r in (0.0, 1.0, None)]
-    >>> reward_logs(rows)
-    {'reward': 0.5, 'reward_std': 0.5, 'frac_reward_zero_std': 0.0, 'rewards/f1/mean': 0.5}
-    """
-    logs: dict[str, float] = {}
-    known = [row.reward for row in rows if row.reward is not None]
-    if known:
-        mean = math.fsum(known) / len(known)
-        spread = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / len(known))
-        logs = {
-            "reward": mean,
-            "reward_std": spread,
-            "frac_reward_zero_std": float(spread < 1e-6),
-        }
-    for name in dict.fromkeys(name for row in rows for name in row.rewards if name != EXPECTED):
-        values = [value for row in rows if (value := row.rewards.get(name)) is not None]
-        if values:
-            logs[f"rewards/{name}/mean"] = math.fsum(values) / len(values)
-    return logs

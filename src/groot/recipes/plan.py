@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from groot.config import Config
-from groot.recipes.rounds import rounds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,8 @@ class Plan:
 BYTES_PER_WEIGHT = 4
 
 
-def disk_bytes(config: Config, parameters: int) -> int:
+def disk_bytes(config: Config, parameters: int, n_rounds: int) -> int:
     """An estimate of what a run's folder holds at most: models, checkpoints with moments."""
-    models = 3 + max(0, len(rounds_of(config)) - 1)
+    models = 3 + max(0, n_rounds - 1)
     checkpoints = 5 * (config.output.keep_checkpoints + 1)
     return parameters * BYTES_PER_WEIGHT * (models + checkpoints) + (64 << 20)

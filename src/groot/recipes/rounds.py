@@ -36,11 +36,11 @@ class Round:
         return self.name.replace(" ", "-")
 
 
-def rounds_of(config: Config, *, distils: bool = True) -> list[Round]:
+def rounds_of(config: Config, *, can_vary: bool = True) -> list[Round]:
     """The rounds of a run, in order: contrast, then MBR distillation. Without the one, no other.
 
     Args:
-        distils: False leaves MBR distillation out, as for free text.
+        can_vary: False leaves MBR distillation out, which learns from varied texts.
 
     >>> [round.name for round in rounds_of(Config())]
     ['round 1', 'round 2', 'round 3', 'distil 1', 'distil 2']
@@ -50,5 +50,5 @@ def rounds_of(config: Config, *, distils: bool = True) -> list[Round]:
     return [Round(number, f"round {number}") for number in range(1, contrast + 1)] + [
         Round(contrast + number, f"distil {number}", True, distil.variations, number > 1)
         for number in range(1, distil.rounds + 1)
-        if distils and contrast
+        if can_vary and contrast
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from functools import partial
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +14,21 @@ from groot.engine.processes import make_accelerator
 from groot.engine.run_folder import RunFolder
 from groot.engine.stage import Interrupted
 from groot.errors import DataError, ModelError
-from groot.models.embedded import count_parameters
-from groot.recipes.estimate import seconds_per_step
-from groot.recipes.items import training_items
+from groot.recipes.final_numbers import final_numbers
+from groot.recipes.fit import fit
 from groot.recipes.job import Job
-from groot.recipes.plan import BYTES_PER_WEIGHT, Plan, PlannedStage, disk_bytes
+from groot.recipes.make_writer import fit_passes, label_format, make_writer
+from groot.recipes.objective import objective_of
+from groot.recipes.optimise import optimise
 from groot.recipes.rounds import rounds_of
+from groot.recipes.run_data import RunData, read_data, try_reward
 from groot.recipes.run_marks import marks_of_run
-from groot.recipes.start import (
-    RunData,
-    check_text_reward,
-    count_words,
-    fit_passes,
-    label_format,
-    make_generator,
-    make_labeler,
-    read_data,
-    text_fit_passes,
-)
-from groot.recipes.text_fit import text_items
-from groot.recipes.text_job import TextJob
 from groot.recipes.threads import compute_threads, threads_of
 from groot.rewards import CallSettings, Reward, parse_rewards
-from groot.targets import LabelFormat
+from groot.rollouts.instances import Instance, Variation, VariationRates, training_instances
 from groot.types import Example
 from groot.writer.folders import load_labeler
-from groot.writer.generator import Generator
-from groot.writer.labeler import Labeler
-
-logger = logging.getLogger(__name__)
+from groot.writer.writer import Writer
 
 
 def train_run(
@@ -74,7 +59,7 @@ def train_run(
             on_error=config.reward.on_error,
             failures=out / "failures",
         ),
-        gold_text=None if data.is_text else partial(gold_text, label_format(data.train)),
+        gold_text=gold_text_of(data),
         open_labeler=load_labeler,
     ) as reward:
         return train_on(config, data, reward, out=out, events=events, force=force)
@@ -86,143 +71,113 @@ def train_on(
     reward: Reward,
     *,
     out: Path,
-    labeler: Labeler | Generator | None = None,
+    writer: Writer | None = None,
     events: OnEvent = ignore_events,
     force: bool = False,
 ) -> dict[str, Any]:
     """Like `train_run`, on data and a reward that are at hand.
 
     Args:
-        labeler: or generator to start from; None makes or loads the one that the config names.
+        writer: to start from; None makes or loads the one that the config names.
     """
     # a model that is given may be of any size
-    threads = threads_of(config) if labeler is None else config.threads
+    threads = threads_of(config) if writer is None else config.threads
+    objective_of(config.optimise.objective, config.optimise.objective_settings)
     with compute_threads(threads), catch_interrupts() as interrupt:
         accelerator = make_accelerator()
         is_new = not RunFolder(out).is_done("start")
         if is_new:
-            # before the folder is made: a model that cannot be loaded should leave none
-            if data.is_text:
-                check_text_reward(data, reward)
-            labeler = labeler or _make(config, data)
-            if not _first_items(labeler, data):
-                raise DataError("no training example has gold that can be learnt")
+            # before the folder is made: what cannot be trained should leave none
+            writer = writer or make_writer(config, data.train, data.task)
+            check_writer(writer, data)
+            try_reward(data, reward, writer.gold_text)
         with RunFolder(out, is_writer=accelerator.is_main_process) as run:
             run.check_same_run(marks_of_run(config, data, reward), force=force)
-            parts = (config, data, reward, run, accelerator, events, interrupt)
-            start: Any = labeler if is_new else None
+            job = Job(config, data, reward, run, accelerator, events, interrupt)
             try:
-                if data.is_text:
-                    return TextJob(*parts).do(start)
-                for line in reward.unknown_labels(label_format(data.train).labels):
-                    events(Note(line, "warning"))
-                return Job(*parts).do(start)
+                return do(job, writer if is_new else None)
             except Interrupted as stopped:
                 events(Note(f"{stopped}; the same command again continues", "warning"))
                 interrupt.leave()
 
 
-def _make(config: Config, data: RunData) -> Labeler | Generator:
-    return (make_generator if data.is_text else make_labeler)(config, data.train)
+def check_writer(writer: Writer, data: RunData) -> None:
+    """Raise unless a writer can learn the gold of a run.
 
-
-def _first_items(held: Labeler | Generator, data: RunData) -> list[Any]:
-    if isinstance(held, Generator) != data.is_text:
+    Raises:
+        ModelError: if it writes labels and the gold is text, or the other way round.
+        DataError: if no gold can be learnt.
+    """
+    if (writer.task == "text") != (data.task == "text"):
         raise ModelError(
             "a generator writes free text and a labeler labels; the data is for the other kind."
         )
-    if isinstance(held, Generator):
-        return list(text_items(held, data.train)[0])
-    return list(training_items(held, data.train)[0])
+    if not training_instances(writer.notation, data.train)[0]:
+        raise DataError("no training example has gold that can be learnt")
 
 
-def gold_text(form: LabelFormat, example: Example) -> str | None:
-    """The gold as the model should write it: what TRL's reward functions get as `completion`."""
-    return None if example.gold is None else form.encode(example, example.gold)
+def do(job: Job, start: Writer | None) -> dict[str, Any]:
+    """Do the run, or what is left of it; returns what results.json holds.
 
-
-def plan_run(config: Config, *, out: Path | None = None) -> Plan:
-    """What `train_run` would do and cost; writes nothing.
-
-    The times are measured: a few steps of the real model on the real data.
+    Args:
+        start: the writer of a run that is new.
     """
-    data = read_data(config)
-    if data.is_text:
-        return _plan_text(config, data)
-    labeler = make_labeler(config, data.train)
-    items, missed = training_items(labeler, data.train)
-    parameters = count_parameters(labeler.model)
-    passes = fit_passes(config, count_words(data.train))
-    fit_steps = passes * -(-len(items) // config.fit.batch_size)
-    optimise = config.optimise
-    with compute_threads(threads_of(config)):
-        measured = seconds_per_step(labeler, items, config)
-    stages = [
-        PlannedStage(
+    results = job.results()
+    if results is not None:
+        return results
+    writer = job.begin(start)
+    instances, missed = training_instances(writer.notation, job.data.train)
+    if missed:
+        told = f"{len(missed)} gold labels cannot be written by any target: {'; '.join(missed[:3])}"
+        job.events(Note(told, "warning"))
+    for line in job.reward.unknown_labels(writer.labels):
+        job.events(Note(line, "warning"))
+    rounds = rounds_of(job.config, can_vary=writer.notation.can_vary)
+    optimise(job, fitted(job, writer, instances), instances, rounds)
+    return final_numbers(job, rounds)
+
+
+def fitted(job: Job, writer: Writer, instances: Sequence[Instance]) -> Writer:
+    """The writer after likelihood training, as a continued run would load it."""
+    if job.run.is_done("fit"):
+        return job.load("fitted")
+    settings = job.config.fit
+    passes = fit_passes(job.config, sum(map(writer.notation.n_written, job.data.train)))
+    info: dict[str, Any] = {"seconds": 0.0}
+    if passes:
+        stage = job.stage(
             "fit",
-            fit_steps,
-            fit_steps * measured["fit"],
-            f"{len(items)} texts x {passes} passes / {config.fit.batch_size}",
+            passes=passes,
+            evaluations=settings.evaluations,
+            patience=settings.patience,
+            warmup=settings.warmup,
+            max_grad_norm=settings.max_grad_norm,
+            average_decay=settings.average_decay,
         )
-    ]
-    reward_calls = 0
-    for round in rounds_of(config):
-        texts, kept = len(items) * round.variations, optimise.candidates_per_round
-        steps = optimise.passes_per_round * -(-texts // optimise.batch_size)
-        is_lean = round.distils and not config.distil.contrast_weight
-        seconds = texts * measured["search"] + steps * measured["fit" if is_lean else "contrast"]
-        note = f"{texts} texts, up to {kept} candidates each"
-        stages.append(PlannedStage(round.name, steps, seconds, note))
-        reward_calls += texts * kept
-    facts: Mapping[str, str] = {
-        "model": f"{config.model.name or 'embedded'}, {parameters / 1e6:.1f} M weights",
-        "labels": f"{len(labeler.form.labels)}: {', '.join(labeler.form.labels[:8])}"
-        + (" ..." if len(labeler.form.labels) > 8 else ""),
-        "reward": " ".join(config.reward.specs),
-        "final numbers on": data.split,
-        **({"tag scheme": data.scheme} if data.scheme else {}),
-        **({"gold that cannot be written": str(len(missed))} if missed else {}),
-    }
-    return Plan(
-        examples={"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
-        stages=tuple(stages),
-        parameters=parameters,
-        memory_bytes=parameters * BYTES_PER_WEIGHT * 6 + (600 << 20),
-        disk_bytes=disk_bytes(config, parameters),
-        reward_calls=reward_calls,
-        facts=facts,
-        problems=data.problems,
-    )
+        rates = VariationRates(
+            word_dropout=settings.word_dropout,
+            mention_swap=settings.mention_swap,
+            word_blend=settings.word_blend,
+            word_cuts=settings.word_cuts,
+        )
+        selects_on = settings.selects_on or writer.notation.fit_selects_on
+        result = fit(
+            writer,
+            instances,
+            stage,
+            job.context(writer, selects_on, k=1),
+            variation=Variation(writer.notation, instances, rates),
+            settings=settings,
+        )
+        info = dataclasses.asdict(result)
+    job.save(writer, "fitted")
+    job.run.mark_done("fit", info, wrote=["fitted"])
+    return job.load("fitted")
 
 
-def _plan_text(config: Config, data: RunData) -> Plan:
-    """The plan of a run on free text; how long its stages take is not measured."""
-    generator = make_generator(config, data.train)
-    items, missed = text_items(generator, data.train)
-    parameters, optimise = count_parameters(generator.model), config.optimise
-    passes = text_fit_passes(config, data.train)
-    steps = passes * -(-len(items) // config.fit.batch_size)
-    note = f"{len(items)} texts x {passes} passes / {config.fit.batch_size}"
-    stages = [PlannedStage("fit", steps, None, note)]
-    per_round = optimise.passes_per_round * -(-len(items) // optimise.batch_size)
-    note = f"{len(items)} texts, up to {optimise.candidates_per_round} candidates each"
-    stages += [
-        PlannedStage(f"round {round}", per_round, None, note)
-        for round in range(1, optimise.rounds + 1)
-    ]
-    return Plan(
-        examples={"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
-        stages=tuple(stages),
-        parameters=parameters,
-        memory_bytes=parameters * BYTES_PER_WEIGHT * 6 + (600 << 20),
-        disk_bytes=disk_bytes(config, parameters),
-        reward_calls=optimise.rounds * len(items) * optimise.candidates_per_round,
-        facts={
-            "model": f"{config.model.name or 'embedded'}, {parameters / 1e6:.1f} M weights",
-            "task": "free text",
-            "reward": " ".join(config.reward.specs),
-            "final numbers on": data.split,
-            **({"references that are too long": str(len(missed))} if missed else {}),
-        },
-        problems=data.problems,
-    )
+def gold_text_of(data: RunData) -> Callable[[Example], str | None] | None:
+    """What TRL's reward functions get as `completion` of the gold; None where it is a text."""
+    if data.task == "text":
+        return None
+    form = label_format(data.train)
+    return lambda example: None if example.gold is None else form.encode(example, example.gold)

@@ -12,7 +12,7 @@ from groot.data.preferences import Preference, PreferenceSet
 from groot.engine.marks import Marks, mark_of_examples, mark_of_file, mark_of_json
 from groot.engine.run_folder import library_versions
 from groot.models.model_marks import mark_of_model
-from groot.recipes.start import RunData
+from groot.recipes.run_data import RunData
 from groot.rewards import Reward
 
 # Settings that never change the weights, so that a run goes on whatever they are: what is printed

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from groot.config import Config
-from groot.recipes.start import EMBEDDED_CAUSAL
+from groot.recipes.make_writer import EMBEDDED_CAUSAL
 
 
 def threads_of(config: Config) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from groot.search.found import Found, best_sums, united
 from groot.search.label_search import Effort, first_width, label_search
 from groot.search.steered_search import steered_search
 from groot.targets import LabelFormat
-from groot.targets.grammar import EncodedTarget
+from groot.targets.grammar import EncodedTarget, Symbol
 from groot.targets.windows import Window
 from groot.types import Candidate, Example, Gold, Task
 from groot.writer.notation import Answer, Asked
@@ -79,6 +80,23 @@ class LabelNotation:
     def input_ids(self, example: Example) -> list[int]:
         """Token ids of the words, each behind its sentinel where the format has them."""
         return self.codec.input_ids(example)
+
+    def varied_input_ids(
+        self, example: Example, rng: random.Random, *, word_dropout: float, word_cuts: float
+    ) -> list[int]:
+        """The same with shares of the words hidden behind the unknown token, or cut in two."""
+        codec, unknown = self.codec, self.codec.tokenizer.unk_token_id
+        ids: list[int] = []
+        for piece in self.format.input_pieces(example):
+            if isinstance(piece, Symbol):
+                ids += codec.symbol_ids(piece)
+            elif unknown is not None and rng.random() < word_dropout:
+                ids.append(unknown)
+            elif len(piece) > 1 and rng.random() < word_cuts:
+                ids += codec.cut_word_ids(piece, rng.randrange(1, len(piece)))
+            else:
+                ids += codec.word_ids(piece)
+        return [*ids, *codec.tail]
 
     def encode(self, example: Example, output: Gold) -> str | None:
         """The target of an output as text."""

@@ -7,9 +7,10 @@ the notation and knows no kinds.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -23,6 +24,33 @@ from groot.search.label_search import MAX_WIDTH
 from groot.targets.grammar import EncodedTarget
 from groot.targets.windows import Window
 from groot.types import Candidate, Example, Gold, Task
+
+Method = Literal["sample", "greedy", "beam"]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How texts are written.
+
+    Args:
+        method: "sample" draws them, in the order drawn; "greedy" takes the best token each time;
+            "beam" gives the most probable texts that a beam finds, best first.
+        temperature, top_k, top_p: of sampling.
+        seed: of sampling.
+        groups, diversity: of diverse beams.
+        max_new_tokens: at which a text is cut, its end counted; None is the notation's own.
+        batch_size: texts written together.
+    """
+
+    method: Method = "sample"
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
+    groups: int = 1
+    diversity: float = 0.0
+    max_new_tokens: int | None = None
+    batch_size: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +66,8 @@ class Asked:
         with_marginals: whether the probabilities of spans and classes are wanted.
         guide: what steers the search.
         guide_width: prefixes that a guided search keeps, k at least; 1 is greedy.
+        writing: how free text is written; None takes beams, or what a guide asks for. Labels are
+            searched whatever it says.
         seed: of what a guide draws.
         batch_size: texts searched together.
     """
@@ -49,6 +79,7 @@ class Asked:
     with_marginals: bool = False
     guide: Guide | Chooser | None = None
     guide_width: int = 4
+    writing: Writing | None = None
     seed: int = 0
     batch_size: int = 64
 
@@ -112,6 +143,11 @@ class Notation(Protocol):
 
     def input_ids(self, example: Example) -> list[int]:
         """Token ids of the model's input for an example."""
+
+    def varied_input_ids(
+        self, example: Example, rng: random.Random, *, word_dropout: float, word_cuts: float
+    ) -> list[int]:
+        """The same with shares of the words hidden, or cut before they are spelled."""
 
     def encode(self, example: Example, output: Gold) -> str | None:
         """The target that an output is written as; None where no target can say it."""

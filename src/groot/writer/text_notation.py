@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -21,36 +21,9 @@ from groot.search.sampling import sample
 from groot.targets.grammar import EncodedTarget
 from groot.targets.windows import Window
 from groot.types import Candidate, Example, Gold, Task
-from groot.writer.notation import Answer, Asked
+from groot.writer.notation import Answer, Asked, Method, Writing
 
 FORMAT = "text"  # what groot.json says where labels have a label format
-
-Method = Literal["sample", "greedy", "beam"]
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """How texts are written.
-
-    Args:
-        method: "sample" draws them, in the order drawn; "greedy" takes the best token each time;
-            "beam" gives the most probable texts that a beam finds, best first.
-        temperature, top_k, top_p: of sampling.
-        seed: of sampling.
-        groups, diversity: of diverse beams.
-        max_new_tokens: at which a text is cut, its end counted; None is the notation's own.
-        batch_size: texts written together.
-    """
-
-    method: Method = "sample"
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    seed: int = 0
-    groups: int = 1
-    diversity: float = 0.0
-    max_new_tokens: int | None = None
-    batch_size: int = 64
 
 
 class TextNotation:
@@ -90,6 +63,12 @@ class TextNotation:
     def input_ids(self, example: Example) -> list[int]:
         """Token ids of the prompt."""
         return self.prompts.input_ids(example.text, limit=self.max_prompt_tokens)
+
+    def varied_input_ids(
+        self, example: Example, rng: random.Random, *, word_dropout: float, word_cuts: float
+    ) -> list[int]:
+        """The prompt as it is: another prompt would want another text."""
+        return self.input_ids(example)
 
     def encode(self, example: Example, output: Gold) -> str | None:
         """The text itself."""
@@ -147,7 +126,7 @@ class TextNotation:
         writing = Writing("beam", seed=asked.seed, batch_size=asked.batch_size)
         rows = [tuple(row) for row in inputs or map(self.input_ids, examples)]
         if asked.guide is None:
-            every = self.write(model, rows, asked.k, writing)
+            every = self.write(model, rows, asked.k, asked.writing or writing)
             return [Answer(best_first(candidates)) for candidates in every]
         temperature = getattr(asked.guide, "temperature", 1.0)
         is_drawn = temperature > 0

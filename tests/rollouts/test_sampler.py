@@ -8,24 +8,14 @@ import random
 import pytest
 
 from groot.config import load_config
-from groot.recipes.items import Variation, example_of_words, training_items
-from groot.recipes.optimise import (
-    best_expected,
-    blended,
-    contrast_cases,
-    without_contrast,
-)
-from groot.recipes.start import make_labeler
+from groot.errors import DataError
+from groot.recipes.contrast import best_expected, blended, contrast_cases, without_contrast
+from groot.recipes.make_writer import make_labeler
 from groot.rewards import parse_rewards
-from groot.rollouts.candidate_sets import (
-    EXPECTED,
-    Generation,
-    generate,
-    read_cases,
-    shortened,
-    texts_file,
-    write_cases,
-)
+from groot.rollouts.corrected import shortened
+from groot.rollouts.instances import Variation, example_of_words, training_instances
+from groot.rollouts.sampler import Generation, Sampler
+from groot.rollouts.store import EXPECTED, read_cases, texts_file, write_cases
 
 TEXTS = [
     example_of_words(["play", "nina", "simone"], [(1, 3, "artist")]),
@@ -41,12 +31,15 @@ def labeler():
 
 @pytest.fixture(scope="module")
 def cases(labeler):
-    items, _ = training_items(labeler, TEXTS)
-    settings = Generation(round=2, num_candidates=4, per_example=12, seed=3)
     with parse_rewards(["f0.5"]) as reward:
-        return generate(
-            labeler, items, [0, 1, 2], variation=Variation(items), reward=reward, settings=settings
-        )
+        return sampled(labeler, reward, [0, 1, 2])
+
+
+def sampled(labeler, reward, indices, num_candidates=4, per_example=12):
+    instances, _ = training_instances(labeler.notation, TEXTS)
+    generation = Generation(2, num_candidates, per_example, seed=3)
+    variation = Variation(labeler.notation, instances)
+    return Sampler(labeler, variation, reward, generation).cases(instances, indices)
 
 
 def test_each_case_has_its_gold_once_and_no_output_twice(cases):
@@ -90,21 +83,14 @@ def test_cases_survive_the_round_trip(cases, tmp_path):
 
 
 def test_the_same_seed_makes_the_same_candidates_whoever_makes_them(labeler, cases):
-    items, _ = training_items(labeler, TEXTS)
-    settings = Generation(round=2, num_candidates=4, per_example=12, seed=3)
     with parse_rewards(["f0.5"]) as reward:
-        alone = [
-            generate(
-                labeler, items, [i], variation=Variation(items), reward=reward, settings=settings
-            )[0]
-            for i in range(3)
-        ]
+        alone = [sampled(labeler, reward, [index])[0] for index in range(3)]
     for one, other in zip(alone, cases, strict=True):
         assert [row.output for row in one.rows] == [row.output for row in other.rows]
 
 
 def test_contrast_cases_learn_the_blend_and_leave_out_what_teaches_nothing(labeler, cases):
-    spelled = contrast_cases(labeler, cases, gold_share=0.25)
+    spelled = contrast_cases(labeler.notation, cases, gold_share=0.25)
     assert len(spelled) == 3
     for case, short in zip(cases, spelled, strict=True):
         row = case.rows[short.gold]
@@ -115,6 +101,25 @@ def test_contrast_cases_learn_the_blend_and_leave_out_what_teaches_nothing(label
     assert blended(None, 0.5, 0.5) is None
 
 
+@pytest.mark.parametrize(("searched", "room"), [(16, 14), (8, 14), (4, 2)])
+def test_room_is_for_corrections_and_what_was_searched_always_stays(labeler, searched, room):
+    with parse_rewards(["f0.5"]) as reward:
+        for case in sampled(labeler, reward, [0, 1, 2], searched, room):
+            n_searched = sum(row.log_p is not None for row in case.rows)
+            n_targets = len(labeler.candidates([case.example], searched)[0])
+            assert n_searched == min(searched, n_targets)  # MBR weighs all of them
+            assert sum(row.output == case.example.gold for row in case.rows) == 1
+            assert len(case.rows) <= max(room, n_searched + 1)
+
+
+def test_candidates_of_other_weights_are_refused(cases, tmp_path):
+    path = tmp_path / "round-2.parquet"
+    write_cases(path, cases, weights="those")
+    assert len(read_cases(path, weights="those")) == len(read_cases(path)) == 3
+    with pytest.raises(DataError, match="were written by other weights"):
+        read_cases(path, weights="others")
+
+
 def test_shortened_outputs_say_one_less():
     rng = random.Random(0)
     assert sorted(shortened(("a", "b", "c"), 9, rng)) == [("a", "b"), ("a", "c"), ("b", "c")]
@@ -123,7 +128,7 @@ def test_shortened_outputs_say_one_less():
 
 
 def test_distillation_keeps_the_gold_and_the_choice_of_mbr(labeler, cases):
-    spelled = contrast_cases(labeler, cases)
+    spelled = contrast_cases(labeler.notation, cases)
     assert [best_expected(case.rows) for case in cases] == [case.mbr for case in spelled]
     for case, full, lean in zip(cases, spelled, without_contrast(spelled), strict=True):
         expected = [row.rewards[EXPECTED] for row in case.rows]

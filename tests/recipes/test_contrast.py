@@ -1,6 +1,6 @@
 from groot.data.candidates import CandidateRow
-from groot.recipes.text_optimise import text_cases
-from groot.rollouts.candidate_sets import Case
+from groot.recipes.contrast import contrast_cases
+from groot.rollouts.store import Case
 from groot.types import Example
 
 
@@ -14,11 +14,10 @@ def test_cases_hold_whole_texts_with_their_rewards(tiny_generator):
     generator = tiny_generator("causal")
     example = Example("play", reference="play nina", id="1")
     rows = (row("play", 0.5), row("play nina", 1.0), row("play nin", 0.0, ends=False))
-    (case,) = text_cases(generator, [Case(example, rows)])
-    assert case.input_ids == generator.input_ids("play")
-    assert case.targets == tuple(
+    (case,) = contrast_cases(generator.notation, [Case(example, rows)])
+    assert [list(target.tokens) for target in case.targets] == [
         generator.prompts.target_ids(text) for text in ("play", "play nina")
-    )
+    ]
     assert case.rewards == (0.5, 1.0)
     assert case.gold == 1
     assert case.logs["reward"] == 0.75
@@ -29,7 +28,7 @@ def test_what_teaches_nothing_is_left_out(tiny_generator):
     generator = tiny_generator("causal")
     bare = Example("play", id="1")
     same, differing = (row("a", 1.0), row("b", 1.0)), (row("a", 1.0), row("b", None), row("c", 0.0))
-    assert text_cases(generator, [Case(bare, same)]) == []
-    (case,) = text_cases(generator, [Case(bare, differing)])
+    assert contrast_cases(generator.notation, [Case(bare, same)]) == []
+    (case,) = contrast_cases(generator.notation, [Case(bare, differing)])
     assert case.gold is None
     assert case.rewards == (1.0, None, 0.0)

@@ -8,8 +8,15 @@ import random
 import pytest
 
 from groot.config import load_config
-from groot.recipes.items import Item, Variation, blend, example_of_words, training_items
-from groot.recipes.start import fit_passes, make_labeler
+from groot.recipes.make_writer import fit_passes, make_labeler
+from groot.rollouts.instances import (
+    Instance,
+    Variation,
+    VariationRates,
+    blend,
+    example_of_words,
+    training_instances,
+)
 from groot.types import Example, Span
 
 TEXTS = [
@@ -29,25 +36,27 @@ def labeler():
 
 
 @pytest.fixture(scope="module")
-def items(labeler) -> list[Item]:
-    return training_items(labeler, TEXTS)[0]
+def instances(labeler) -> list[Instance]:
+    return training_instances(labeler.notation, TEXTS)[0]
 
 
-def test_swapped_mentions_keep_their_labels_and_places(labeler, items):
-    variation = Variation(items, mention_swap=1.0, word_blend=0.5)
+def test_swapped_mentions_keep_their_labels_and_places(labeler, instances):
+    variation = Variation(
+        labeler.notation, instances, VariationRates(mention_swap=1.0, word_blend=0.5)
+    )
     seen = set()
     for seed in range(50):
-        for item in items:
-            varied = variation.example(labeler, item, random.Random(seed))
+        for instance in instances:
+            varied = variation.example(instance, random.Random(seed))
             spans = varied.spans
-            assert [s.label for s in spans] == [s.label for s in item.example.spans]
+            assert [s.label for s in spans] == [s.label for s in instance.example.spans]
             assert all(varied.text[s.start : s.end] == s.text for s in spans)
             assert labeler.codec.encode(varied, spans) is not None
             outside = [w for w in varied.words if w in ("play", "now", "fly", "to", "in")]
-            assert outside == [w for w in item.example.words if w in outside]
+            assert outside == [w for w in instance.example.words if w in outside]
             seen.add(varied.text)
     assert "play abba now" in seen
-    assert len(seen) > len(items) + 3
+    assert len(seen) > len(instances) + 3
 
 
 def test_a_blended_word_is_new_and_made_of_both():
@@ -56,18 +65,22 @@ def test_a_blended_word_is_new_and_made_of_both():
     assert blend("", "ab") == "b"
 
 
-def test_the_same_generator_gives_the_same_input(labeler, items):
-    variation = Variation(items, word_dropout=0.3, mention_swap=0.5, word_blend=0.5, word_cuts=0.5)
-    one = [variation(labeler, item, random.Random("1:0:7")) for item in items]
-    other = [variation(labeler, item, random.Random("1:0:7")) for item in items]
+def test_the_same_generator_gives_the_same_input(labeler, instances):
+    variation = Variation(
+        labeler.notation,
+        instances,
+        VariationRates(word_dropout=0.3, mention_swap=0.5, word_blend=0.5, word_cuts=0.5),
+    )
+    one = [variation(instance, random.Random("1:0:7")) for instance in instances]
+    other = [variation(instance, random.Random("1:0:7")) for instance in instances]
     assert one == other
-    later = [variation(labeler, item, random.Random("1:1:7")) for item in items]
+    later = [variation(instance, random.Random("1:1:7")) for instance in instances]
     assert one != later
 
 
-def test_hidden_words_are_unknown_and_sentinels_stay(labeler, items):
-    variation = Variation(items, word_dropout=1.0)
-    ids = variation.input_ids(labeler, items[0].example, random.Random(0))
+def test_hidden_words_are_unknown_and_sentinels_stay(labeler, instances):
+    variation = Variation(labeler.notation, instances, VariationRates(word_dropout=1.0))
+    ids = variation.input_ids(instances[0].example, random.Random(0))
     tokenizer = labeler.model.tokenizer
     assert ids.count(tokenizer.unk_token_id) == 4
     assert [tokenizer.convert_ids_to_tokens(i) for i in ids[::2][:4]] == [
@@ -85,20 +98,20 @@ def test_a_cut_word_has_the_same_letters(labeler):
 
 def test_what_cannot_be_written_is_left_out_and_named(labeler):
     cut = Example("playnina", ("playnina",), (0,), spans=(Span(4, 8, "artist"),), source="f:3")
-    items, missed = training_items(labeler, [cut])
-    assert items[0].example.spans == ()
+    instances, missed = training_instances(labeler.notation, [cut])
+    assert instances[0].example.spans == ()
     assert missed == ["f:3: span 4:8 'artist' cannot be written"]
     no_gold = Example("play", ("play",), (0,), source="f:4")
-    assert training_items(labeler, [no_gold]) == ([], ["f:4: no gold"])
+    assert training_instances(labeler.notation, [no_gold]) == ([], ["f:4: no gold"])
 
 
 def test_long_texts_become_windows(labeler):
     long = example_of_words([f"w{i}" for i in range(20)], [(17, 19, "city")])
-    items, missed = training_items(labeler, [long])
+    instances, missed = training_instances(labeler.notation, [long])
     assert not missed
-    assert len(items) > 2
-    assert max(len(item.example.words) for item in items) == 8
-    assert any(span.text == "w17 w18" for item in items for span in item.example.spans)
+    assert len(instances) > 2
+    assert max(len(instance.example.words) for instance in instances) == 8
+    assert any(span.text == "w17 w18" for instance in instances for span in instance.example.spans)
 
 
 def test_passes_follow_the_size_of_the_data():
@@ -113,8 +126,10 @@ def test_passes_follow_the_size_of_the_data():
 def test_gold_longer_than_any_window_is_named(labeler):
     words = [f"w{at}" for at in range(20)]
     long = example_of_words(words, [(0, 2, "city"), (5, 14, "artist")])
-    items, missed = training_items(labeler, [dataclasses.replace(long, source="train.conll:7")])
+    instances, missed = training_instances(
+        labeler.notation, [dataclasses.replace(long, source="train.conll:7")]
+    )
     (line,) = missed
     assert line.startswith("train.conll:7: span ")
     assert "'artist' fits in no window" in line
-    assert [span.label for item in items for span in item.example.spans] == ["city"]
+    assert [span.label for instance in instances for span in instance.example.spans] == ["city"]
