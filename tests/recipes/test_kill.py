@@ -28,8 +28,6 @@ SETTINGS = {
     "distil.rounds": 2,
     "distil.learning_rate": 0.005,
 }
-JOB = "groot.recipes.job"
-STAGED = "groot.recipes.staged_run"
 FOLDER = "groot.engine.run_folder:RunFolder"
 
 # One life each, in the order that a run comes to them; each must really die there.
@@ -49,15 +47,15 @@ POINTS = {
         "nth": 2,
     },
     "fit: an old checkpoint being deleted": {"at": "shutil:rmtree", "text": "trash-step"},
-    "fit: dev measured": {"at": "groot.recipes.job:dev_numbers", "when": "after"},
+    "fit: dev measured": {"at": "groot.recipes.dev:dev_numbers", "when": "after"},
     "fitted: all trained, nothing saved": {"at": "os:rename", "text": "tmp-fitted"},
     "fitted: saved, not said to be done": {"at": f"{FOLDER}.mark_done", "text": "'fit'"},
-    "search": {"at": "groot.rollouts.candidate_sets:label_search"},
-    "correction": {"at": "groot.rollouts.candidate_sets:correct", "nth": 20},
+    "search": {"at": "groot.rollouts.sampler:corrected_rows"},
+    "correction": {"at": "groot.rollouts.corrected:correct", "nth": 20},
     "reward": {"at": "groot.rewards:Reward.score_parts"},
     "reward: in the worker's answer": {"at": "groot.rewards.pool:WorkerPool._result", "nth": 30},
     "candidates: texts written, parquet not": {
-        "at": "groot.rollouts.candidate_sets:write_candidates",
+        "at": "groot.rollouts.store:write_candidates",
     },
     "candidates: parquet being renamed": {
         "at": "pathlib:Path.replace",
@@ -76,7 +74,7 @@ POINTS = {
         "text": "'round 2: candidates'",
     },
     "distil 2: back towards the fitted weights, nothing searched": {
-        "at": f"{STAGED}:go_back",
+        "at": "groot.recipes.optimise:go_back",
         "when": "after",
     },
     "distil 2: candidates said to be done": {
@@ -85,9 +83,12 @@ POINTS = {
         "text": "'distil 2: candidates'",
     },
     "model: being renamed": {"at": "os:rename", "text": "tmp-model"},
-    "evaluate: search": {"at": f"{JOB}:with_probabilities", "nth": 5},
-    "evaluate: first records written": {"at": f"{STAGED}:write_records", "when": "after"},
-    "evaluate: numbers": {"at": f"{STAGED}:measure", "nth": 3},
+    "evaluate: search": {"at": "groot.recipes.final_numbers:with_probabilities", "nth": 5},
+    "evaluate: first records written": {
+        "at": "groot.recipes.final_numbers:write_records",
+        "when": "after",
+    },
+    "evaluate: numbers": {"at": "groot.recipes.final_numbers:measure", "nth": 3},
     "results: being renamed": {"at": "os:replace", "text": "results.json"},
     "results: written, not said to be done": {"at": f"{FOLDER}.mark_done", "text": "'evaluate'"},
 }
