@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ TEXTS = (("play", "Nina", "Simone", "now"), ("東京", "now"), ("Naïve", "-"))
 def labeler(classes: tuple[str, ...] = (), seed: int = 0) -> AlignedLabeler:
     """Random weights, transitions and class scores too, so that all of them count."""
     torch.manual_seed(seed)
-    encoder = WordEncoder(WordTable.of_texts(TEXTS), WordEncoderSettings(size=12, hidden=8))
-    made = AlignedLabeler(encoder, TAGS, classes, hidden=16)
+    encoder = WordEncoder(WordTable.of_texts(TEXTS), WordEncoderSettings(size=48, hidden=64))
+    made = AlignedLabeler(encoder, TAGS, classes, hidden=128)
     for weight in made.decoder.parameters():
         torch.nn.init.normal_(weight)
     return made.eval()
@@ -84,6 +85,20 @@ def test_padding_gives_no_probability_and_takes_no_gradient() -> None:
         torch.testing.assert_close(alone[0], together[row])
     together.sum().backward()
     assert all(bool(w.grad.isfinite().all()) for w in made.parameters() if w.grad is not None)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="sums in another order")
+def test_a_text_gets_the_same_bits_alone_and_in_a_batch() -> None:
+    rng = random.Random(0)
+    words = [word for text in TEXTS for word in text]
+    texts = [[rng.choice(words) for _ in range(rng.randint(1, 24))] for _ in range(40)]
+    made = labeler(("a", "b", "c"))
+    together = made.tables(texts)
+    for row, text in enumerate(texts):
+        for batch in ([text], [text, texts[0], texts[-1]]):
+            tables = made.tables(batch)
+            assert np.array_equal(tables.scores[0, : len(text)], together.scores[row, : len(text)])
+            assert np.array_equal(tables.class_log_p[0], together.class_log_p[row])
 
 
 def test_unknown_tags_and_classes_are_named() -> None:

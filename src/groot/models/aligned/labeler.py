@@ -96,13 +96,20 @@ class AlignedLabeler(nn.Module):
             paths: [B, K, T] labels of the words, NO_LABEL behind a text's last word.
             classes: [B, K] class of each output; None where the labeler has no classes.
         """
+        by_word, by_class = self.log_p_parts(texts, paths, classes)
+        return by_word.sum(-1) + by_class
+
+    def log_p_parts(
+        self, texts: Sequence[Sequence[str]], paths: Tensor, classes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What `log_p` sums up: [B, K, T] of each label, and [B, K] of the class, 0 without one."""
         states = self.encoder(texts)
         paths = paths.to(states.device)
-        total = self.decoder.path_log_p(self.decoder.scores(states), paths, classes).sum(-1)
+        by_class = states.new_zeros(paths.shape[:2])
         if classes is not None:
-            by_class = self.decoder.class_log_p(states, paths[:, 0] != NO_LABEL)
-            total = total + by_class.gather(1, classes.to(states.device))
-        return total
+            classes = classes.to(states.device)
+            by_class = self.decoder.class_log_p(states, paths[:, 0] != NO_LABEL).gather(1, classes)
+        return self.decoder.path_log_p(self.decoder.scores(states), paths, classes), by_class
 
     @torch.inference_mode()
     def tables(self, texts: Sequence[Sequence[str]]) -> LabelTables:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from groot.errors import ShapeError
 from groot.models.aligned.word_features import ABSENT, WordTable
+from groot.models.dropout import dropout
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class WordEncoder(nn.Module):
             nn.init.zeros_(vectors.weight[ABSENT])
         self.unknown = nn.Parameter(torch.zeros(size))
         self.norm = nn.LayerNorm(size)
-        self.lstm = nn.LSTM(size, hidden, batch_first=True, bidirectional=True)
+        self.forwards = nn.LSTM(size, hidden, batch_first=True)
+        self.backwards = nn.LSTM(size, hidden, batch_first=True)
 
     @property
     def size(self) -> int:
@@ -76,15 +77,20 @@ class WordEncoder(nn.Module):
         lengths = torch.tensor([len(words) for words in texts])
         if not len(lengths) or not lengths.all():
             raise ShapeError("an encoder needs texts of at least one word each.")
+        device = self.unknown.device
         forms = self.table.form_ids(word for words in texts for word in words)
         vectors = self._vectors(forms)  # [N, size]
-        is_word = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, T]
+        places = torch.arange(int(lengths.max()))
+        is_word = (places < lengths[:, None]).to(device)  # [B, T]
         padded = vectors.new_zeros((*is_word.shape, vectors.shape[1]))
-        padded[is_word.to(vectors.device)] = vectors
-        padded = functional.dropout(padded, self.settings.dropout, self.training)
-        packed = pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False)
-        states: Tensor = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0]
-        return states
+        padded[is_word] = vectors
+        padded = dropout(padded, self.settings.dropout, is_training=self.training)
+        from_end = torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
+        from_end = from_end[..., None].to(device)  # [B, T, 1] place of each word from the end
+        ahead = _read(self.forwards, padded)
+        behind = _read(self.backwards, padded.gather(1, from_end.expand_as(padded)))
+        states = torch.cat([ahead, behind.gather(1, from_end.expand_as(behind))], dim=-1)
+        return states * is_word[..., None]
 
     def _vectors(self, forms: np.ndarray) -> Tensor:
         """[N, size] of words of these forms [N], normalised."""
@@ -127,3 +133,15 @@ class WordEncoder(nn.Module):
         """An untrained encoder of a saved shape, for weights to be loaded into."""
         settings = WordEncoderSettings(**saved["settings"])
         return cls(WordTable.from_json(saved["table"]), settings)
+
+
+def _read(lstm: nn.LSTM, padded: Tensor) -> Tensor:
+    """[B, T, hidden] states of B texts that are read from the left.
+
+    One text is read twice: the product of one row with a matrix is summed in another order.
+    """
+    if len(padded) > 1:
+        states: Tensor = lstm(padded)[0]
+        return states
+    twice: Tensor = lstm(padded.expand(2, -1, -1).contiguous())[0]
+    return twice[:1]
