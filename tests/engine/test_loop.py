@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from groot.engine.batches import BatchOrder
-from groot.engine.loop import LossTerms, train_steps
+from groot.engine.loop import Batches, LossTerms, Schedule, train_steps
 from groot.engine.training_state import TrainingState
 from groot.engine.weight_average import WeightAverage
 from groot.errors import ConfigError, ShapeError, TrainingError
@@ -35,13 +35,17 @@ def steps(model, optimizer=None, loss_of=squared_error, **changes):
     settings = {
         "batch_at": BatchOrder(N_EXAMPLES, batch_size=5, seed=1),
         "collate": collate,
+        "weight_of": None,
         "accelerator": Accelerator(cpu=True),
+        "average": None,
         "last_step": 12,
         "seed": 1,
         **changes,
     }
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=0.01)
-    return train_steps(model, loss_of, optimizer, **settings)
+    batches = Batches(*(settings.pop(name) for name in ("batch_at", "collate", "weight_of")))
+    more = {name: settings.pop(name) for name in ("accelerator", "average")}
+    return train_steps(model, loss_of, optimizer, batches, Schedule(**settings), **more)
 
 
 def sha256_of(model: nn.Module) -> str:

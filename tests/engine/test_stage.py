@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from groot.engine.batches import BatchOrder
 from groot.engine.events import ignore_events
+from groot.engine.loop import Batches
 from groot.engine.marks import Marks, mark_of_tensors
 from groot.engine.run_folder import RunFolder
 from groot.engine.stage import (
@@ -86,11 +87,10 @@ class Stage:
             )
             return train_stage(
                 self.model,
+                squared_error,
+                Batches(BatchOrder(12, batch_size=4, seed=1), collate),
                 settings,
                 context,
-                order=BatchOrder(12, batch_size=4, seed=1),
-                collate=collate,
-                loss_of=squared_error,
                 parameter_groups=[{"params": list(self.model.parameters()), "lr": 0.1}],
                 measure_first=measure_first,
             )

@@ -10,7 +10,7 @@ from torch import nn
 
 from groot.engine.batches import BatchOrder, example_random
 from groot.engine.interrupts import Interrupt
-from groot.engine.loop import LossTerms, train_steps
+from groot.engine.loop import Batches, LossTerms, Schedule, train_steps
 from groot.engine.processes import leave, make_accelerator
 from groot.engine.weight_average import WeightAverage
 
@@ -53,15 +53,19 @@ def main(out: Path, micro_batch_size: int | None) -> None:
             model,
             loss_of,
             optimizer,
-            batch_at=BatchOrder(21, batch_size=5, seed=3, lengths=lengths),
-            collate=collate,
+            Batches(
+                BatchOrder(21, batch_size=5, seed=3, lengths=lengths),
+                collate,
+                weight_of=lambda index: float(lengths[index]),
+            ),
+            Schedule(
+                last_step=10,
+                seed=1,
+                stage=stage,
+                learning_rate_at=lambda step: 1 / step,
+                micro_batch_size=micro_batch_size,
+            ),
             accelerator=accelerator,
-            last_step=10,
-            seed=1,
-            stage=stage,
-            learning_rate_at=lambda step: 1 / step,
-            micro_batch_size=micro_batch_size,
-            weight_of=lambda index: float(lengths[index]),
             average=average,
         ):
             steps.append([step.loss, step.grad_norm, step.logs["positive"]])

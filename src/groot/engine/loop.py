@@ -1,19 +1,13 @@
 """The training loop: a generator of steps that knows no task, no model and no file.
 
-A recipe gives four functions, and logs, evaluates and saves between the steps:
+A recipe gives the functions, and logs, evaluates and saves between the steps:
 
-    for step in train_steps(
-        model, loss_of, optimizer, batch_at=order, collate=collate, accelerator=accelerator,
-        first_step=done + 1, last_step=1000, seed=1, stage="fit",
-    ):
+    batches = Batches(order, collate)
+    schedule = Schedule(first_step=done + 1, last_step=1000, seed=1, stage="fit")
+    for step in train_steps(model, loss_of, optimizer, batches, schedule, accelerator=accelerator):
         run.log({"step": step.number, "loss": step.loss, ...})
         if step.number % 100 == 0:
             state.save(step.number)
-
-- `batch_at(step)` gives the indices of *all* examples of a step, see `batches.BatchOrder`;
-- `collate(indices, step)` makes a batch, anything at all, of the examples that this process has;
-- `loss_of(model, batch)` gives a loss for each of them;
-- `weight_of(index)`, where given, says how much an example counts.
 
 The loss of a step is sum(weight * loss) / sum(weight) over all its examples, whatever the number of
 processes and the size of micro-batches: each process adds up its share and divides by the sum of
@@ -34,7 +28,7 @@ from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
-from groot.engine.batches import share_of_process, step_seed
+from groot.engine.batches import BatchOrder, share_of_process, step_seed
 from groot.engine.weight_average import WeightAverage
 from groot.errors import ConfigError, ShapeError, TrainingError
 
@@ -84,35 +78,33 @@ LossOf = Callable[[Any, Any], LossTerms | Tensor]
 Collate = Callable[[list[int], int], Any]
 
 
-def train_steps(
-    model: nn.Module,
-    loss_of: LossOf,
-    optimizer: torch.optim.Optimizer,
-    *,
-    batch_at: Callable[[int], Sequence[int]],
-    collate: Collate,
-    accelerator: Accelerator,
-    last_step: int,
-    seed: int,
-    first_step: int = 1,
-    stage: str = "fit",
-    learning_rate_at: Callable[[int], float] | None = None,
-    max_grad_norm: float | None = 1.0,
-    micro_batch_size: int | None = None,
-    weight_of: Callable[[int], float] | None = None,
-    average: WeightAverage | None = None,
-) -> Iterator[Step]:
-    """Take the steps from `first_step` to `last_step`, and yield each one after it is taken.
+@dataclass(frozen=True)
+class Batches:
+    """What the steps learn from.
 
     Args:
-        model: the plain model, not one that was prepared by accelerate; `loss_of` is given it
-            and may call any part of it, as often as it likes.
-        loss_of: (model, batch) -> LossTerms, or a tensor [B] of losses.
-        optimizer: the plain optimizer over the model's parameters.
-        batch_at: step -> indices of all its examples; the same on every process.
-        collate: (indices, step) -> batch, moved to the device if made of tensors. Its noise
-            should come from `batches.example_random`.
-        accelerator: says on what, in which precision and with how many processes.
+        order: step -> indices of *all* its examples, see `batches.BatchOrder`; the same on every
+            process.
+        collate: (indices, step) -> batch, anything at all, of the examples that this process has;
+            moved to the device if made of tensors. Its noise must follow from its arguments.
+        weight_of: index -> weight of the example, >= 0, such as the tokens of its target for a
+            mean over tokens; all 1 where not given.
+    """
+
+    order: BatchOrder
+    collate: Collate
+    weight_of: Callable[[int], float] | None = None
+
+    def weights(self, indices: Sequence[int]) -> list[float]:
+        """The weight of each example."""
+        return [1.0 if self.weight_of is None else self.weight_of(index) for index in indices]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which steps are taken, and how.
+
+    Args:
         last_step: the last step, included; nothing is done where it is below first_step.
         seed, stage: with the step and the process, these seed torch before each step.
         first_step: one more than the step of the checkpoint that was restored.
@@ -121,8 +113,37 @@ def train_steps(
         max_grad_norm: longer gradients are shortened to this; None leaves them as they are.
         micro_batch_size: examples per forward pass and process, to save memory; the step
             stays the same but for dropout.
-        weight_of: index -> weight of the example, >= 0, such as the tokens of its target for a
-            mean over tokens; all 1 where not given.
+    """
+
+    last_step: int
+    seed: int
+    first_step: int = 1
+    stage: str = "fit"
+    learning_rate_at: Callable[[int], float] | None = None
+    max_grad_norm: float | None = 1.0
+    micro_batch_size: int | None = None
+
+
+def train_steps(
+    model: nn.Module,
+    loss_of: LossOf,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    schedule: Schedule,
+    *,
+    accelerator: Accelerator,
+    average: WeightAverage | None = None,
+) -> Iterator[Step]:
+    """Take the steps of a schedule, and yield each one after it is taken.
+
+    Args:
+        model: the plain model, not one that was prepared by accelerate; `loss_of` is given it
+            and may call any part of it, as often as it likes.
+        loss_of: (model, batch) -> LossTerms, or a tensor [B] of losses.
+        optimizer: the plain optimizer over the model's parameters.
+        batches: what is learnt from.
+        schedule: which steps are taken, and how.
+        accelerator: says on what, in which precision and with how many processes.
         average: updated after each step that is not skipped.
 
     Raises:
@@ -142,16 +163,16 @@ def train_steps(
         group.setdefault("initial_lr", group["lr"])
     stepper.zero_grad()
     skipped: list[int] = []
-    for number in range(first_step, last_step + 1):
+    limit = math.inf if schedule.max_grad_norm is None else schedule.max_grad_norm
+    for number in range(schedule.first_step, schedule.last_step + 1):
         started = time.perf_counter()
-        indices = list(batch_at(number))
-        learning_rate = _set_learning_rate(optimizer, number, learning_rate_at)
+        indices = list(batches.order(number))
+        learning_rate = _set_learning_rate(optimizer, number, schedule.learning_rate_at)
         objective.train()
-        torch.manual_seed(step_seed(seed, stage, number, accelerator.process_index))
-        loss, logs = _backward(
-            objective, indices, number, collate, accelerator, micro_batch_size, weight_of
-        )
-        limit = math.inf if max_grad_norm is None else max_grad_norm
+        process = accelerator.process_index
+        torch.manual_seed(step_seed(schedule.seed, schedule.stage, number, process))
+        size = schedule.micro_batch_size or len(indices)
+        loss, logs = _backward(objective, indices, number, batches, accelerator, size)
         grad_norm = float(accelerator.clip_grad_norm_(trained, limit))
         is_finite = math.isfinite(loss) and math.isfinite(grad_norm)
         # In float16 the scaler tries too large a scale now and then: it skips and lowers it.
@@ -166,9 +187,10 @@ def train_steps(
         yield Step(number, loss, grad_norm, learning_rate, seconds, not is_finite, indices, logs)
         if len(skipped) == SKIPS_IN_A_ROW:
             raise TrainingError(
-                f"{stage}: the loss or the gradient was not finite in {SKIPS_IN_A_ROW} steps in a "
-                f"row, {skipped[0]} to {number} (loss {loss}, gradient norm {grad_norm}). The "
-                f"weights are still those of step {skipped[0] - 1}. Last examples: {indices}. "
+                f"{schedule.stage}: the loss or the gradient was not finite in {SKIPS_IN_A_ROW} "
+                f"steps in a row, {skipped[0]} to {number} (loss {loss}, gradient norm "
+                f"{grad_norm}). The weights are still those of step {skipped[0] - 1}. Last "
+                f"examples: {indices}. "
                 "Try a lower learning rate, and look at these examples."
             )
 
@@ -210,29 +232,25 @@ def _backward(
     objective: nn.Module,
     indices: list[int],
     step: int,
-    collate: Collate,
+    batches: Batches,
     accelerator: Accelerator,
-    micro_batch_size: int | None,
-    weight_of: Callable[[int], float] | None,
+    size: int,
 ) -> tuple[float, dict[str, float]]:
-    """Add up the gradients of a step; give its mean loss and the means of its logs."""
+    """Add up the gradients of a step, `size` examples at once; its mean loss and means of logs."""
     n_processes = accelerator.num_processes
-    total_weight = math.fsum(1.0 if weight_of is None else weight_of(index) for index in indices)
+    total_weight = math.fsum(batches.weights(indices))
     if not total_weight > 0:
         raise ShapeError(f"step {step}: {len(indices)} examples of total weight {total_weight}.")
-    mine = share_of_process(indices, accelerator.process_index, n_processes)
+    share = share_of_process(indices, accelerator.process_index, n_processes)
     # Every process must run backward equally often: without a share, an example of weight 0.
-    is_idle = not mine
-    size = micro_batch_size or len(indices)
-    parts = [mine[start : start + size] for start in range(0, len(mine), size)] or [indices[:1]]
+    is_idle = not share
+    parts = [share[start : start + size] for start in range(0, len(share), size)] or [indices[:1]]
     loss = 0.0
     sums: dict[str, list[float]] = {}
     for number, part in enumerate(parts, start=1):
-        factors = [
-            0.0 if is_idle else 1.0 if weight_of is None else weight_of(index) for index in part
-        ]
+        factors = [0.0] if is_idle else batches.weights(part)
         weights = torch.tensor(factors, dtype=torch.float64) / total_weight
-        batch = send_to_device(collate(part, step), accelerator.device)
+        batch = send_to_device(batches.collate(part, step), accelerator.device)
         is_last = number == len(parts)
         with nullcontext() if is_last else accelerator.no_sync(objective):
             # Processes average their gradients; ours are parts of a sum.

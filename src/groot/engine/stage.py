@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from groot.engine.batches import BatchOrder
 from groot.engine.events import Note, OnEvent, StageFinished, StageStarted, StepDone
-from groot.engine.loop import Collate, LossOf, Step, train_steps
+from groot.engine.loop import Batches, LossOf, Schedule, Step, train_steps
 from groot.engine.run_folder import RunFolder
 from groot.engine.training_state import TrainingState
 from groot.engine.weight_average import WeightAverage
@@ -120,20 +120,20 @@ class _Progress:
 
 def train_stage(
     model: nn.Module,
+    loss_of: LossOf,
+    batches: Batches,
     settings: StageSettings,
     context: StageContext,
     *,
-    order: BatchOrder,
-    collate: Collate,
-    loss_of: LossOf,
     parameter_groups: list[dict[str, Any]],
-    weight_of: Callable[[int], float] | None = None,
     measure_first: bool = False,
 ) -> StageResult:
     """Train, and leave the weights with the best dev measurement in the model.
 
     Args:
-        order, collate, loss_of, weight_of: the batches and the loss, see `train_steps`.
+        model, loss_of, batches: what learns from what, see `train_steps`.
+        settings: for how long, and what is kept.
+        context: what measures, and who is told.
         parameter_groups: of AdamW.
         measure_first: also measure before the first step, so that a stage never ends with worse
             weights than it began with.
@@ -143,7 +143,7 @@ def train_stage(
         TrainingError: if losses stay non-finite, or the disk is full.
     """
     run, events = context.run, context.events
-    last_step = settings.passes * order.steps_per_epoch
+    last_step = settings.passes * batches.order.steps_per_epoch
     optimizer = torch.optim.AdamW(parameter_groups, betas=(0.9, 0.98), fused=True)
     average = WeightAverage(model, decay=settings.average_decay) if settings.average_decay else None
     state = TrainingState(
@@ -182,20 +182,20 @@ def train_stage(
         model,
         loss_of,
         optimizer,
-        batch_at=order,
-        collate=collate,
+        batches,
+        Schedule(
+            first_step=done_steps + 1,
+            last_step=0 if progress.done else last_step,
+            seed=settings.seed,
+            stage=settings.name,
+            learning_rate_at=lambda number: rate_at(number, last_step, settings.warmup),
+            max_grad_norm=settings.max_grad_norm,
+        ),
         accelerator=context.accelerator,
-        first_step=done_steps + 1,
-        last_step=0 if progress.done else last_step,
-        seed=settings.seed,
-        stage=settings.name,
-        learning_rate_at=lambda number: rate_at(number, last_step, settings.warmup),
-        max_grad_norm=settings.max_grad_norm,
-        weight_of=weight_of,
         average=average,
     ):
         done_steps = step.number
-        line = _line(step, settings.name, order)
+        line = _line(step, settings.name, batches.order)
         if step.number in evaluate_at:
             line |= evaluate(step.number)
         run.log(line)

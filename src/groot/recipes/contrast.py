@@ -13,7 +13,7 @@ from torch import Tensor
 
 from groot.data.candidates import CandidateRow
 from groot.engine.batches import BatchOrder
-from groot.engine.loop import LossTerms
+from groot.engine.loop import Batches, LossTerms
 from groot.engine.stage import StageContext, StageResult, StageSettings, train_stage
 from groot.models.embedded import parameter_groups
 from groot.recipes.objective import Objective
@@ -249,11 +249,10 @@ def contrast(
 
     return train_stage(
         writer.model,
+        loss_of,
+        Batches(order, collate),
         stage,
         context,
-        order=order,
-        collate=collate,
-        loss_of=loss_of,
         parameter_groups=parameter_groups(
             writer.model,
             learning_rate=settings.learning_rate,

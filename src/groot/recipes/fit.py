@@ -11,6 +11,7 @@ from torch import Tensor
 
 from groot.config.sections import FitConfig
 from groot.engine.batches import BatchOrder
+from groot.engine.loop import Batches
 from groot.engine.stage import StageContext, StageResult, StageSettings, train_stage
 from groot.models.embedded import parameter_groups
 from groot.rollouts.instances import Instance, Variation
@@ -61,12 +62,12 @@ def fit(
 
     return train_stage(
         writer.model,
+        loss_of,
+        Batches(
+            order, collate, lambda index: max(1.0, float(len(instances[index].target.decisions)))
+        ),
         stage,
         context,
-        order=order,
-        collate=collate,
-        loss_of=loss_of,
-        weight_of=lambda index: max(1.0, float(len(instances[index].target.decisions))),
         parameter_groups=parameter_groups(
             writer.model,
             learning_rate=settings.learning_rate,

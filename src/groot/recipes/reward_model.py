@@ -19,6 +19,7 @@ from groot.engine.batches import BatchOrder
 from groot.engine.events import Note, OnEvent, ignore_events
 from groot.engine.files import write_folder, write_json
 from groot.engine.interrupts import catch_interrupts
+from groot.engine.loop import Batches
 from groot.engine.marks import Marks, mark_of_json
 from groot.engine.processes import make_accelerator
 from groot.engine.run_folder import RunFolder
@@ -345,11 +346,10 @@ def fit_reward_model(
     )
     return train_stage(
         model,
+        pair_loss,
+        Batches(order, lambda indices, step: [items[index] for index in indices]),
         stage,
         context,
-        order=order,
-        collate=lambda indices, step: [items[index] for index in indices],
-        loss_of=pair_loss,
         parameter_groups=parameter_groups(
             model,
             learning_rate=settings.learning_rate or default_rate(count_parameters(model)),

@@ -22,6 +22,7 @@ from groot.engine.batches import BatchOrder
 from groot.engine.events import Note, OnEvent, ignore_events
 from groot.engine.files import discard, write_folder, write_json
 from groot.engine.interrupts import catch_interrupts
+from groot.engine.loop import Batches
 from groot.engine.marks import Marks, mark_of_examples
 from groot.engine.processes import make_accelerator
 from groot.engine.run_folder import RunFolder
@@ -422,6 +423,16 @@ class _Job:
         settings = self.settings
         return train_stage(
             tuned.model,
+            loss_of,
+            Batches(
+                BatchOrder(
+                    len(items),
+                    batch_size=settings.batch_size,
+                    seed=settings.seed,
+                    lengths=[max(map(len, item.targets)) for item in items],
+                ),
+                lambda indices, step: [items[index] for index in indices],
+            ),
             StageSettings(
                 name=name,
                 passes=settings.passes,
@@ -430,14 +441,6 @@ class _Job:
                 checkpoint_every_s=settings.checkpoint_every_s,
             ),
             context,
-            order=BatchOrder(
-                len(items),
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                lengths=[max(map(len, item.targets)) for item in items],
-            ),
-            collate=lambda indices, step: [items[index] for index in indices],
-            loss_of=loss_of,
             parameter_groups=parameter_groups(
                 tuned.model,
                 learning_rate=settings.learning_rate,
