@@ -81,6 +81,32 @@ def test_p_value_against_every_swap_by_hand():
     assert result.p_value == pytest.approx(min(1.0, 2 * upper))
 
 
+def test_p_value_of_a_micro_metric_against_every_swap_by_hand():
+    """Swapping an example moves its counts from each side to the other, not on one side only."""
+    rng = np.random.default_rng(0)
+    gold = rng.integers(1, 4, 9)
+    right = rng.binomial(gold, 0.4), rng.binomial(gold, 0.8)
+    before, after = (
+        np.stack([r, rng.poisson(extra, 9), gold - r], axis=1)
+        for r, extra in zip(right, (0.3, 0.8), strict=True)
+    )
+
+    def difference(is_swapped):
+        sides = np.where(is_swapped, after, before), np.where(is_swapped, before, after)
+        f1 = [2 * s[:, 0].sum() / (2 * s[:, 0] + s[:, 1] + s[:, 2]).sum() for s in sides]
+        return f1[1] - f1[0]
+
+    swaps = [np.array(each)[:, None] for each in itertools.product([False, True], repeat=9)]
+    every = np.array([difference(each) for each in swaps])
+    observed = difference(swaps[0])
+    tails = (every >= observed - 1e-12).mean(), (every <= observed + 1e-12).mean()
+    metric = MicroF(1)
+    result = paired_difference(metric_of(before, metric), metric_of(after, metric))
+    assert result.difference == pytest.approx(observed)
+    assert result.p_value == pytest.approx(min(1.0, 2 * min(tails)))
+    assert 0.01 < result.p_value < 0.9
+
+
 def test_p_value_is_two_sided_and_symmetric():
     rng = np.random.default_rng(3)
     before = rng.random(200)
