@@ -102,7 +102,7 @@ def writers(tmp_path: Path, tiny_generator: Any) -> Path:
     """A generator and a labeler, each with a reward model of prefixes, and inputs for both."""
     from groot.config import load_config
     from groot.data.sample import read_sample
-    from groot.recipes.start import make_labeler
+    from groot.recipes.make_writer import make_labeler
     from groot.reward_models.prefix_model import RewardModel
 
     generator = tiny_generator("causal")
