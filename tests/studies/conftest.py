@@ -53,6 +53,7 @@ def other_tokens(make_model_folder, tmp_path_factory):
     """A backbone that spells texts in its own way."""
     backbone = load_model(make_model_folder("gpt2", tmp_path_factory.mktemp("other")))
     backbone.tokenizer.add_tokens(["play it"])
+    backbone.model.resize_token_embeddings(len(backbone.tokenizer), mean_resizing=False)
     return backbone
 
 

@@ -157,6 +157,12 @@ def test_what_does_not_matter_is_taken(again, tmp_path):
         assert again.numbers["rows"]["pargs"] == before
 
 
+def test_what_is_started_again_is_not_taken(again):
+    before = again.numbers["rows"]["pargs"]["seconds"]
+    assert again(is_restarted=True) == []
+    assert again.numbers["rows"]["pargs"]["seconds"] != before
+
+
 def changed(model):
     """The model with one number of its weights changed by the least that there is."""
     with torch.no_grad():

@@ -9,7 +9,7 @@ from groot.errors import ConfigError, DataError
 from groot.evaluation.prefixes import TENTHS, continuations
 from groot.guides import Written
 from groot.rewards import parse_rewards
-from groot.studies.diagnose import DiagnosisSettings, Suspects, diagnose
+from groot.studies.diagnose import DiagnosisSettings, Suspects, _best, diagnose
 from groot.studies.guide_entries import make_entry
 from groot.studies.prefix_pairs import PairedSamples, draw_pairs, prefix_worth
 
@@ -41,12 +41,11 @@ def test_diagnose_answers_every_question(generator, contenders, prompts, reward,
     assert again["ranks"]["none"] == found["ranks"]["none"]
 
 
-def test_pairs_differ_in_reward_and_leave_missing_ones_out():
-    texts = [Written((token,), 0.0, True) for token in (1, 2, 3)]
-    pairs = draw_pairs([texts, texts, texts], [[0.0, None, 1.0], [1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])
-    assert [pair.row for pair in pairs] == [0, 2]
-    assert (pairs[0].winner, pairs[0].loser) == ((3,), (1,))
-    assert all(pair.rewards[0] > pair.rewards[1] for pair in pairs)
+def test_the_best_sample_is_the_first_of_those_with_the_highest_reward():
+    texts = [Written((token,), 0.0, True) for token in (1, 2, 3, 4)]
+    assert _best(texts, [0.0, 1.0, None, 1.0]) is texts[1]
+    assert _best(texts, [None, -2.0, -1.0, None]) is texts[2]
+    assert _best(texts, [None] * 4) is None
 
 
 def test_diagnose_refuses_what_it_cannot_answer(generator, prompts):

@@ -129,3 +129,12 @@ def test_names_and_weights_are_checked_together(generator):
     assert "best_of_n needs a reward model" in text
     assert "a weight for 'mbr', which has none" in text
     assert bare.default_rows() == ["top_k", "greedy", "mbr"]
+
+
+def test_a_guide_of_any_reward_model_takes_the_one_that_suits_it_best(generator, contenders):
+    """Whole texts are what best-of-n judges, in whatever order the models are named."""
+    models = contenders.reward_models
+    for kinds in (["vocabulary", "partial", "sequence"], ["sequence", "partial", "vocabulary"]):
+        given = Contenders(generator, {kind: models[kind] for kind in kinds})
+        assert make_entry("best_of_n", given).settings["kind"] == "sequence"
+        assert make_entry("deal", given).settings["kind"] == "sequence"

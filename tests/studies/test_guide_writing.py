@@ -9,6 +9,7 @@ from groot.studies.guide_entries import Contenders, EntrySettings, make_entry
 from groot.studies.guide_writing import (
     Entry,
     WritingSettings,
+    gold_rewards,
     mean_reward_of,
     read_by_frozen,
     write_run,
@@ -72,3 +73,10 @@ def test_a_text_is_as_fluent_whatever_tokens_its_writer_cuts_it_into(
     for (text,), (count,) in zip(run.texts, run.n_tokens, strict=True):
         whole = len(generator.prompts.target_ids(text))
         assert count in (whole, whole - 1)  # one that was cut has no end
+
+
+def test_a_text_that_was_cut_before_its_end_is_malformed_for_the_reward(generator, prompts):
+    short = Reward([OwnPart("short", reward_for_short)])
+    ids = tuple(generator.prompts.target_ids("play it"))
+    written = [[Written(ids, -1.0, True), Written(ids[:-1], -1.0, False)]]
+    assert gold_rewards(generator, prompts[:1], written, short) == [[pytest.approx(1 / 3), 0.0]]

@@ -45,6 +45,11 @@ def test_a_guide_steers_and_is_saved_with_its_settings(groot, folders, tmp_path)
     again = predict(groot, folders, tmp_path / "two", "--guide", tmp_path / "guide", "-k", 2)
     assert again.code == 0, again.err
     assert read(tmp_path / "two") == lines
+    # a saved guide has a weight and models of its own
+    for more in (("--weight", 2), by_name[2:4], ("--transform", "log_sigmoid")):
+        refused = predict(groot, folders, tmp_path / "no", "--guide", tmp_path / "guide", *more)
+        assert refused.code == 2
+        assert "is a saved guide" in refused.err
     # continued: nothing is left to do, and what is there is known again
     assert predict(groot, folders, tmp_path / "one", *by_name, "-k", 2).code == 0
     assert read(tmp_path / "one") == lines

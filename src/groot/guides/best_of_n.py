@@ -41,8 +41,8 @@ class BestOfN(Chooser):
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:
-        """One of a reward model, one of whole texts first."""
-        return cls(materials.reward_model(cls.kinds).rewards, **settings)
+        """One of a reward model."""
+        return cls(materials.judge().rewards, **settings)
 
     def parts(self) -> Mapping[str, Any]:
         """The reward model, where the reward is that of one."""

@@ -71,9 +71,9 @@ class Deal(Guide):
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:
-        """One of a reward model, one of whole texts first; the writer's own model writes on."""
+        """One of a reward model; the writer's own model writes on."""
         model = materials.model
-        judge = materials.reward_model(cls.kinds)
+        judge = materials.judge()
         return cls(model, judge.rewards, position_limit(model), **settings)
 
     def parts(self) -> Mapping[str, Any]:

@@ -97,7 +97,7 @@ class Listed:
         return {name: getattr(self, name) for name in self.setting_defaults()}
 
     def parts(self) -> Mapping[str, Any]:
-        """What a saved guide holds of it: "reward_model", "tuned", "reference" or "reward"."""
+        """What a saved guide holds of it, by the names in `Materials`."""
         return {}
 
 

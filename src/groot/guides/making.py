@@ -67,7 +67,7 @@ def make_guide(
     lack = lack_of(guide, kinds=kinds, has_tuned=tuned is not None, has_reward=reward is not None)
     if lack is not None:
         raise ConfigError(f"guide {name!r} needs {lack}.")
-    ready = {} if reward_model is None else {reward_model.kind: read_by(reward_model, writer)}
+    ready = None if reward_model is None else read_by(reward_model, writer)
     materials = Materials(writer.model, writer.prompts, ready, tuned, reference, reward)
     made = guide.made_of(materials, **settings)
     assert isinstance(made, (Guide, Chooser))

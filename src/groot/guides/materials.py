@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from groot.errors import ConfigError
 from groot.models.prompts import Prompts
@@ -19,7 +18,7 @@ class Materials:
     Args:
         model: the language model that writes.
         prompts: spells its prompts and texts in token ids.
-        reward_models: by kind; they read these token ids.
+        reward_model: reads these token ids.
         tuned: a language model that was tuned from the one that writes, with the same tokens.
         reference: the model that it was tuned from; None is the one that writes.
         reward: of a text against another text.
@@ -27,18 +26,17 @@ class Materials:
 
     model: TextModel
     prompts: Prompts
-    reward_models: Mapping[str, ReadyRewardModel] = field(default_factory=dict)
+    reward_model: ReadyRewardModel | None = None
     tuned: TextModel | None = None
     reference: TextModel | None = None
     reward: Reward | None = None
 
-    def reward_model(self, kinds: Sequence[str]) -> ReadyRewardModel:
-        """The reward model of the first of these kinds that there is.
+    def judge(self) -> ReadyRewardModel:
+        """The reward model.
 
         Raises:
             ConfigError: if there is none.
         """
-        for kind in kinds:
-            if kind in self.reward_models:
-                return self.reward_models[kind]
-        raise ConfigError(f"there is no reward model of kind {' or '.join(kinds)}.")
+        if self.reward_model is None:
+            raise ConfigError("there is no reward model.")
+        return self.reward_model

@@ -63,7 +63,7 @@ class RewardGuide(Guide):
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:
         """One of the reward model of its kind."""
-        return cls(materials.reward_model(cls.kinds), **settings)
+        return cls(materials.judge(), **settings)
 
     def parts(self) -> Mapping[str, Any]:
         """Its reward model."""

@@ -178,11 +178,10 @@ def _guided(name: str, contenders: Contenders, title: str) -> Entry:
     writer = CountedWriter(generator.model)
     costs: list[Counted] = []
     record: dict[str, Any] = {}
-    judges: dict[str, Any] = {}
-    tuned = None
+    judge, tuned = None, None
     kind = next((kind for kind in listed.kinds if kind in contenders.reward_models), None)
     if kind is not None:
-        judges[kind], costs = counted_in_ids_of(contenders.reward_models[kind], generator)
+        judge, costs = counted_in_ids_of(contenders.reward_models[kind], generator)
         record = {"kind": kind, **_origin(contenders, kind)}
     elif listed.needs == "tuned model":
         tuned = CountedWriter(contenders.tuned[IMPLICIT_IN].model)
@@ -190,7 +189,7 @@ def _guided(name: str, contenders: Contenders, title: str) -> Entry:
     materials = Materials(
         cast(TextModel, writer),
         generator.prompts,
-        judges,
+        judge,
         cast(TextModel | None, tuned),
         reward=similarity(),
     )
