@@ -16,7 +16,7 @@ from groot.models.aligned.fitting import (
 )
 from groot.models.aligned.labeler import AlignedLabeler
 from groot.models.aligned.word_encoder import WordEncoder, WordEncoderSettings
-from groot.models.aligned.word_features import WordTable
+from groot.models.aligned.word_features import ABSENT, WordTable
 from groot.search.chain import Chains
 from groot.search.joint_chain import JointChains, best_outputs
 
@@ -69,6 +69,9 @@ def test_fitting_is_a_function_of_the_seed() -> None:
         for _ in fit_steps(made, rows, WeightAverage(made), settings, seed=seed):
             torch.rand(3)  # what others draw in between changes nothing
         weights.append(torch.cat([weight.flatten() for weight in made.parameters()]))
+    assert isinstance(made.encoder, WordEncoder)
+    for vectors in (made.encoder.words, made.encoder.features):
+        assert not vectors.weight[ABSENT].any()  # what is absent adds nothing
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from groot.engine.weight_average import WeightAverage
 from groot.models.aligned.labeler import AlignedLabeler
+from groot.models.aligned.row_adamw import RowAdamW, cut_gradients
 from groot.models.aligned.word_encoder import WordEncoder
 
 
@@ -92,7 +93,7 @@ def length_batches(
     return [batches[at] for at in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def optimizer_of(labeler: AlignedLabeler, settings: FitSettings) -> torch.optim.AdamW:
+def optimizer_of(labeler: AlignedLabeler, settings: FitSettings) -> RowAdamW:
     """AdamW with one group of weights; two where a pretrained encoder has a rate of its own.
 
     Each group's highest rate is kept in it as "peak".
@@ -107,9 +108,7 @@ def optimizer_of(labeler: AlignedLabeler, settings: FitSettings) -> torch.optim.
     groups = [{"params": own, "peak": settings.rate}]
     if lent:
         groups.append({"params": lent, "peak": settings.encoder_rate})
-    return torch.optim.AdamW(
-        groups, lr=settings.rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True
-    )
+    return RowAdamW(groups, lr=settings.rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99))
 
 
 def fit_steps(
@@ -142,7 +141,7 @@ def fit_steps(
             losses = gold_losses(labeler, gold.batch(rows), class_weight=settings.class_weight)
             loss = losses.sum() / sum(lengths[row] for row in rows)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(weights, settings.max_norm)
+            cut_gradients(weights, settings.max_norm)
             optimizer.step()
             optimizer.zero_grad()
             if step % settings.average_every == 0 or step == n_steps:

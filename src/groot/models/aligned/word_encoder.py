@@ -43,6 +43,8 @@ class WordEncoderSettings:
 class WordEncoder(nn.Module):
     """States of words: vectors of a word and of its features, summed, then a bidirectional LSTM.
 
+    The gradients of the vectors are sparse: `RowAdamW` steps with them.
+
     Args:
         table: rows of the training words and their features.
         settings: sizes and dropout.
@@ -53,8 +55,9 @@ class WordEncoder(nn.Module):
         self.table = table
         self.settings = settings or WordEncoderSettings()
         size, hidden = self.settings.size, self.settings.hidden
-        self.words = nn.Embedding(len(table.counts) + 1, size, padding_idx=ABSENT)
-        self.features = nn.Embedding(len(table.features) + 1, size, padding_idx=ABSENT)
+        n_words, n_features = len(table.counts) + 1, len(table.features) + 1
+        self.words = nn.Embedding(n_words, size, padding_idx=ABSENT, sparse=True)
+        self.features = nn.Embedding(n_features, size, padding_idx=ABSENT, sparse=True)
         for vectors in (self.words, self.features):
             nn.init.normal_(vectors.weight, 0.0, 0.1)
             nn.init.zeros_(vectors.weight[ABSENT])
@@ -108,6 +111,7 @@ class WordEncoder(nn.Module):
             per_sample_weights=weights.to(device),
             mode="sum",
             padding_idx=ABSENT,
+            sparse=True,
         )
         is_unknown = (words == ABSENT)[:, None].to(device)
         vectors = described[torch.from_numpy(places).to(device)] + self.words(words.to(device))
