@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from groot.errors import ShapeError
+from groot.search.automaton import BROKEN, Automaton, anything
 from groot.search.chain import PADDING, Chains
 
+AT_A_TIME = 4_000_000  # numbers that a search with rules holds at each place
 DENSE_LABELS = 24  # with more of them it pays to leave out those that cannot come next
 
 
@@ -32,8 +34,12 @@ class Paths:
     log_p: np.ndarray
 
 
-def best_paths(chains: Chains, k: int = 1) -> Paths:
+def best_paths(chains: Chains, k: int = 1, allowed: Automaton | None = None) -> Paths:
     """The k most probable paths of each text: proven to be them, whatever the scores.
+
+    Args:
+        allowed: which paths are; None where all are that `follows` does not forbid. Their log_p
+            stays what it is among all paths.
 
     >>> chains = Chains(np.zeros((1, 2, 2)), np.log([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]),
     ...                 np.array([2]))
@@ -43,12 +49,29 @@ def best_paths(chains: Chains, k: int = 1) -> Paths:
     """
     if k < 1:
         raise ShapeError(f"k={k}: must be at least 1.")
+    found = _most_probable(chains, k)
+    if allowed is None:
+        return found
+    # most texts keep the rules unasked: only the others are searched with them
+    broken = np.flatnonzero(~allowed.accepts(found.labels).all(axis=1))
+    per_search = max(1, AT_A_TIME // (allowed.following.size * chains.n_labels))
+    for start in range(0, len(broken), per_search):
+        texts = broken[start : start + per_search]
+        legal = _best_paths(chains.take(texts), k, allowed)
+        found.labels[texts] = PADDING
+        found.labels[texts, :, : legal.labels.shape[2]] = legal.labels
+        found.log_p[texts] = legal.log_p
+    return found
+
+
+def _most_probable(chains: Chains, k: int) -> Paths:
+    """The k best of all paths."""
     if k > 1:
-        return _best_paths(chains, k)
+        return _best_paths(chains, k, None)
     labels, log_p = greedy_paths(chains)
     doubtful = np.flatnonzero(log_p <= -np.log(2.0))
     if len(doubtful):
-        found = _best_paths(chains.take(doubtful), k)
+        found = _best_paths(chains.take(doubtful), k, None)
         labels[doubtful, : found.labels.shape[2]] = found.labels[:, 0]
         log_p[doubtful] = found.log_p[:, 0]
     return Paths(labels[:, None], log_p[:, None])
@@ -71,17 +94,19 @@ def greedy_paths(chains: Chains) -> tuple[np.ndarray, np.ndarray]:
     return labels, log_p
 
 
-def _best_paths(chains: Chains, k: int) -> Paths:
+def _best_paths(chains: Chains, k: int, allowed: Automaton | None) -> Paths:
     """The k best paths by a backward and a forward pass."""
     n_texts, longest, n_labels = chains.scores.shape
-    rest = best_rest(chains)
+    automaton = anything(n_labels) if allowed is None else allowed
+    rest = best_rest(chains, automaton)
     before = np.full((n_texts, 1), chains.start)
-    log_p = np.zeros((n_texts, 1))
+    states, log_p = np.zeros_like(before), np.zeros((n_texts, 1))
     labels = np.full((n_texts, k, longest), PADDING)
     for place in range(longest):
         is_inside = (chains.lengths > place)[:, None]
         longer = log_p[:, :, None] + chains.log_p(slice(None), place, before)  # [B, W, L]
-        promised = longer + rest[:, place + 1, None, :-1]
+        promised = longer + _behind(rest[:, place + 1], automaton, states)
+        longer[promised == -np.inf] = -np.inf
         ranked = _largest(promised.reshape(n_texts, -1), k)  # [B, W']
         parents, after = np.divmod(ranked, n_labels)
         width = ranked.shape[1]
@@ -91,6 +116,7 @@ def _best_paths(chains: Chains, k: int) -> Paths:
         stayed = np.where(np.arange(width) < log_p.shape[1], log_p[:, kept], -np.inf)
         log_p = np.where(is_inside, grown, stayed)
         before = np.where(is_inside, after, 0)
+        states = automaton.following[np.take_along_axis(states, parents, axis=1), before]
         if place:
             past = labels[:, : parents.max(initial=0) + 1, :place]
             labels[:, :width, :place] = np.take_along_axis(past, parents[:, :, None], axis=1)
@@ -99,6 +125,20 @@ def _best_paths(chains: Chains, k: int) -> Paths:
     log_p = np.concatenate([log_p, missing], axis=1)
     labels[log_p == -np.inf] = PADDING
     return Paths(labels, log_p)
+
+
+def _behind(rest: np.ndarray, automaton: Automaton, states: np.ndarray) -> np.ndarray:
+    """[B, W, L] the best rest behind each label that is written in states [B, W] or [1, Q].
+
+    Args:
+        rest: [B, Q, L + 1] by the state and the label before.
+    """
+    if len(automaton.is_final) == 1:
+        return rest[:, :, :-1]
+    following = automaton.following[states]  # [B or 1, W, L]
+    texts, labels = np.arange(len(rest))[:, None, None], np.arange(following.shape[2])
+    behind: np.ndarray = np.where(following == BROKEN, -np.inf, rest[texts, following, labels])
+    return behind
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
@@ -113,20 +153,23 @@ def _largest(values: np.ndarray, k: int) -> np.ndarray:
     return ranked
 
 
-def best_rest(chains: Chains) -> np.ndarray:
-    """[B, T + 1, L + 1] log_p of the best labels from a place on, by the label before it."""
+def best_rest(chains: Chains, automaton: Automaton) -> np.ndarray:
+    """[B, T + 1, Q, L + 1] log_p of the best rest from a place on, by state and label before it."""
     n_texts, longest, n_labels = chains.scores.shape
+    n_states = len(automaton.is_final)
     follows = chains.follows.astype(np.float64)
-    rest = np.zeros((n_texts, longest + 1, n_labels + 1))
     most, least = follows.max(axis=0), follows.min(axis=0)
+    ends = np.where(automaton.is_final, 0.0, -np.inf)[:, None]  # [Q, 1]
+    rest = np.zeros((n_texts, longest + 1, n_states, n_labels + 1)) + ends
     for place in range(longest - 1, -1, -1):
-        ahead = chains.scores[:, place] + rest[:, place + 1, :-1]  # [B, L]
+        behind = _behind(rest[:, place + 1], automaton, np.arange(n_states)[None])
+        ahead = (chains.scores[:, place, None] + behind).reshape(-1, n_labels)  # [B * Q, L]
         if n_labels <= DENSE_LABELS:
             best = (ahead[:, None] + follows).max(axis=2)
         else:
             best = _best_of_few(ahead, follows, most, least)
-        best -= chains.log_totals[:, place]
-        rest[:, place] = np.where((chains.lengths > place)[:, None], best, 0.0)
+        best = best.reshape(n_texts, n_states, -1) - chains.log_totals[:, place, None]
+        rest[:, place] = np.where((chains.lengths > place)[:, None, None], best, ends)
     return rest
 
 
