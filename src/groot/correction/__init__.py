@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable, Collection
 
 from groot.correction.classes import correct_classes
-from groot.correction.mend import KINDS, Correction, Kind
+from groot.correction.mend import KINDS, Correction, CorrectionKind
 from groot.correction.spans import correct_spans
 from groot.correction.text import correct_text
+from groot.outputs.items import gold_task
 from groot.registry import Registry
-from groot.types import Candidate, Example, Task
+from groot.types import Candidate, Example
 
 CORRECTORS: Registry[Callable[..., list[Correction]]] = Registry(
     "corrector",
@@ -23,7 +24,7 @@ def correct(
     candidate: Candidate,
     *,
     rng: random.Random,
-    kinds: Collection[Kind] = KINDS,
+    kinds: Collection[CorrectionKind] = KINDS,
     limit: int | None = None,
 ) -> list[Correction]:
     """Corrections of one candidate, for whichever gold the example has, spans first.
@@ -42,17 +43,13 @@ def correct(
     >>> from groot.types import Span
     >>> example = Example("play nina", ("play", "nina"), (0, 5), spans=(Span(5, 9, "artist"),))
     >>> wrong = Candidate("", (Span(5, 9, "song"),))
-    >>> [one.note for one in correct(example, wrong, rng=random.Random(0))]
+    >>> [correction.note for correction in correct(example, wrong, rng=random.Random(0))]
     ['mend 5:9 song -> 5:9 artist']
     """
-    task: Task = "text"
-    if example.spans is not None:
-        task = "spans"
-    elif example.classes is not None:
-        task = "classes"
-    elif example.reference is None:
+    task = gold_task(example)
+    if task is None:
         return []
     return CORRECTORS[task](example, candidate, rng=rng, kinds=kinds, limit=limit)
 
 
-__all__ = ["CORRECTORS", "KINDS", "Correction", "Kind", "correct"]
+__all__ = ["CORRECTORS", "KINDS", "Correction", "CorrectionKind", "correct"]

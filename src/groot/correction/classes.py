@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection
 from itertools import zip_longest
 
-from groot.correction.mend import KINDS, Correction, Kind, corrections
+from groot.correction.mend import KINDS, Correction, CorrectionKind, corrections
 from groot.types import Candidate, Example
 
 # A class that is wrong and the one it should be; one of the two may be absent.
@@ -18,7 +18,7 @@ def correct_classes(
     candidate: Candidate,
     *,
     rng: random.Random,
-    kinds: Collection[Kind] = KINDS,
+    kinds: Collection[CorrectionKind] = KINDS,
     limit: int | None = None,
 ) -> list[Correction]:
     """Corrections of a candidate that says classes; see `correct`.
@@ -28,23 +28,24 @@ def correct_classes(
     the order of the gold, those it does not have behind.
 
     >>> example = Example("x", classes=("music", "play"))
-    >>> some = correct_classes(example, Candidate("", ("play", "food")), rng=random.Random(0))
-    >>> [(one.output, one.note) for one in some]
-    [(('music', 'play'), 'mend food -> music')]
+    >>> wrong = Candidate("", ("play", "food"))
+    >>> [correction] = correct_classes(example, wrong, rng=random.Random(0))
+    >>> correction.output, correction.note
+    (('music', 'play'), 'mend food -> music')
     """
     if example.classes is None:
         return []
     gold = tuple(dict.fromkeys(example.classes))
     if candidate.output is None:
         return [Correction(gold, "malformed: replaced by the gold")]
-    said = tuple(dict.fromkeys(candidate.classes))
-    wrong = [name for name in said if name not in gold]
-    missing = [name for name in gold if name not in said]
+    predicted = tuple(dict.fromkeys(candidate.classes))
+    wrong = [name for name in predicted if name not in gold]
+    missing = [name for name in gold if name not in predicted]
     swaps: list[Swap] = list(zip_longest(wrong, missing))
     place = {name: number for number, name in enumerate((*gold, *wrong))}
 
     def mend(mended: frozenset[int]) -> tuple[str, ...]:
-        names = {name for name in said if name in gold}
+        names = {name for name in predicted if name in gold}
         names |= {swap[number in mended] or "" for number, swap in enumerate(swaps)} - {""}
         return tuple(sorted(names, key=place.__getitem__))
 

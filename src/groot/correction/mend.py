@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 from groot.errors import ConfigError
 from groot.types import Gold
 
-Kind = Literal["single", "all_but_one", "chain"]
-KINDS: tuple[Kind, ...] = ("single", "all_but_one", "chain")
+CorrectionKind = Literal["single", "all_but_one", "chain"]
+KINDS: tuple[CorrectionKind, ...] = ("single", "all_but_one", "chain")
 
 Region = TypeVar("Region")
 
@@ -30,7 +30,7 @@ class Correction:
 
 
 def choices(
-    n_errors: int, rng: random.Random, kinds: Collection[Kind]
+    n_errors: int, rng: random.Random, kinds: Collection[CorrectionKind]
 ) -> Iterator[tuple[frozenset[int], str]]:
     """Sets of errors to mend, with how each came about; a set may come twice.
 
@@ -60,7 +60,7 @@ def corrections(
     describe: Callable[[Region], str],
     candidate: Gold,
     rng: random.Random,
-    kinds: Collection[Kind],
+    kinds: Collection[CorrectionKind],
     limit: int | None,
 ) -> list[Correction]:
     """The corrections of a candidate whose errors are these regions.
@@ -75,24 +75,20 @@ def corrections(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}; ask for at least one correction, or None for all.")
     notes = [describe(region) for region in regions]
-    seen: set[Gold] = {candidate}
-    found: list[Correction] = []
-    mended_before: set[frozenset[int]] = set()
+    different: dict[Gold, str] = {}
     for mended, how in choices(len(regions), rng, kinds):
-        if mended in mended_before:
-            continue
-        mended_before.add(mended)
         output = mend(mended)
-        if output in seen:
-            continue
-        seen.add(output)
-        if how == "all but":
-            (left,) = set(range(len(regions))) - mended
-            found.append(Correction(output, f"mend all but {notes[left]}"))
-        else:
-            what = ", ".join(notes[i] for i in sorted(mended))
-            found.append(Correction(output, f"{how} {what}"))
-    if limit is not None and len(found) > limit:
-        kept = sorted(rng.sample(range(len(found) - 1), limit - 1))
-        found = [*(found[i] for i in kept), found[-1]]
-    return found
+        if output != candidate and output not in different:
+            different[output] = _note(notes, mended, how)
+    mendings = [Correction(output, note) for output, note in different.items()]
+    if limit is not None and len(mendings) > limit:
+        kept = sorted(rng.sample(range(len(mendings) - 1), limit - 1))
+        mendings = [*(mendings[place] for place in kept), mendings[-1]]
+    return mendings
+
+
+def _note(notes: Sequence[str], mended: frozenset[int], how: str) -> str:
+    if how == "all but":
+        (left,) = set(range(len(notes))) - mended
+        return f"mend all but {notes[left]}"
+    return f"{how} {', '.join(notes[number] for number in sorted(mended))}"

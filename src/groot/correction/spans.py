@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from groot.correction.mend import KINDS, Correction, Kind, corrections
+from groot.correction.mend import KINDS, Correction, CorrectionKind, corrections
+from groot.outputs.items import key_of
 from groot.types import Candidate, Example, Span
 
 
@@ -31,22 +32,23 @@ class Region:
         return f"{wrong} -> {missing}" if wrong else f"add {missing}"
 
 
-def error_regions(gold: Sequence[Span], said: Sequence[Span]) -> list[Region]:
+def error_regions(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Region]:
     """Connected components of overlapping wrong and missing spans, left to right.
 
+    Spans that only touch, one ending where the next one starts, are errors of their own.
+
     >>> gold = (Span(0, 4, "artist"), Span(10, 14, "song"))
-    >>> said = (Span(2, 6, "artist"), Span(10, 14, "song"))
-    >>> [str(region) for region in error_regions(gold, said)]
+    >>> predicted = (Span(2, 6, "artist"), Span(10, 14, "song"))
+    >>> [str(region) for region in error_regions(gold, predicted)]
     ['2:6 artist -> 0:4 artist']
     """
-    key_of = {(span.start, span.end, span.label): span for span in said}
-    gold_of = {(span.start, span.end, span.label): span for span in gold}
-    errors = [(key, span, True) for key, span in key_of.items() if key not in gold_of]
-    errors += [(key, span, False) for key, span in gold_of.items() if key not in key_of]
-    errors.sort(key=lambda error: error[0])
+    right = set(gold).intersection(predicted)
+    errors = [(span, True) for span in dict.fromkeys(predicted) if span not in right]
+    errors += [(span, False) for span in dict.fromkeys(gold) if span not in right]
+    errors.sort(key=lambda error: key_of(error[0]))
     regions: list[tuple[list[Span], list[Span]]] = []
     reach = -1
-    for _, span, is_wrong in errors:
+    for span, is_wrong in errors:
         if span.start >= reach:
             regions.append(([], []))
         regions[-1][0 if is_wrong else 1].append(span)
@@ -59,7 +61,7 @@ def correct_spans(
     candidate: Candidate,
     *,
     rng: random.Random,
-    kinds: Collection[Kind] = KINDS,
+    kinds: Collection[CorrectionKind] = KINDS,
     limit: int | None = None,
 ) -> list[Correction]:
     """Corrections of a candidate that says spans; see `correct`.
@@ -70,22 +72,22 @@ def correct_spans(
     """
     if example.spans is None:
         return []
-    gold = tuple(sorted(example.spans, key=_place))
+    gold = tuple(sorted(example.spans, key=key_of))
     if candidate.output is None:
         return [Correction(gold, "malformed: replaced by the gold")]
-    said = well_formed(example, candidate.spans, gold)
-    regions = error_regions(gold, said)
-    gold_places = {_place(span) for span in gold}
-    right = [span for span in said if _place(span) in gold_places]
+    predicted = well_formed(example, candidate.spans, gold)
+    regions = error_regions(gold, predicted)
+    right = set(gold).intersection(predicted)
 
     def mend(mended: frozenset[int]) -> tuple[Span, ...]:
         spans = list(right)
         for number, region in enumerate(regions):
             spans += region.missing if number in mended else region.wrong
-        spans.sort(key=_place)
-        return tuple(spans)
+        return tuple(sorted(spans, key=key_of))
 
-    found = corrections(
+    if not regions and candidate.spans != gold:
+        return [Correction(gold, "spans put in order")]
+    return corrections(
         regions,
         mend=mend,
         describe=str,
@@ -94,34 +96,23 @@ def correct_spans(
         kinds=kinds,
         limit=limit,
     )
-    if not regions and candidate.spans != gold:
-        return [Correction(gold, "spans put in order")]
-    return found
 
 
-def well_formed(example: Example, said: Sequence[Span], gold: Sequence[Span]) -> tuple[Span, ...]:
+def well_formed(
+    example: Example, predicted: Sequence[Span], gold: Sequence[Span]
+) -> tuple[Span, ...]:
     """The spans of a candidate that a label format can write, in order of place.
 
     Kept are spans of the gold, and others that lie on word boundaries and overlap no kept one.
     """
     starts, ends = _edges(example.words, example.word_starts)
-    gold_places = {_place(span) for span in gold}
-    order = sorted({_place(span): span for span in said}.values(), key=_place)
-    right = [span for span in order if _place(span) in gold_places]
-    kept = list(right)
-    reach = 0
-    for span in order:
-        is_right = _place(span) in gold_places
-        on_words = not example.words or (span.start in starts and span.end in ends)
-        is_free = span.start >= reach and not any(
-            span.start < other.end and other.start < span.end for other in right
-        )
-        if is_right:
-            reach = max(reach, span.end)
-        elif on_words and is_free and span.start < span.end:
+    kept = list(set(gold).intersection(predicted))
+    for span in sorted(set(predicted).difference(gold), key=key_of):
+        is_on_words = not example.words or (span.start in starts and span.end in ends)
+        is_free = not any(span.start < other.end and other.start < span.end for other in kept)
+        if is_on_words and is_free and span.start < span.end:
             kept.append(span)
-            reach = span.end
-    return tuple(sorted(kept, key=_place))
+    return tuple(sorted(kept, key=key_of))
 
 
 @lru_cache(maxsize=64)  # the candidates of an example come one after the other
@@ -131,7 +122,3 @@ def _edges(
     """Offsets at which a word starts, and at which one ends."""
     ends = (start + len(word) for start, word in zip(word_starts, words, strict=True))
     return frozenset(word_starts), frozenset(ends)
-
-
-def _place(span: Span) -> tuple[int, int, str]:
-    return span.start, span.end, span.label

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 
-from groot.correction.mend import KINDS, Correction, Kind, corrections
+from groot.correction.mend import KINDS, Correction, CorrectionKind, corrections
 from groot.types import Candidate, Example
 
 WORD = re.compile(r"\s*\S+")
@@ -18,7 +18,7 @@ def correct_text(
     candidate: Candidate,
     *,
     rng: random.Random,
-    kinds: Collection[Kind] = KINDS,
+    kinds: Collection[CorrectionKind] = KINDS,
     limit: int | None = None,
 ) -> list[Correction]:
     """Corrections of a candidate that says free text; see `correct`.
@@ -27,8 +27,8 @@ def correct_text(
 
     >>> example = Example("greet", reference="good morning to you")
     >>> wrong = Candidate("", "bad morning you")
-    >>> for one in correct_text(example, wrong, rng=random.Random(1), kinds=["chain"]):
-    ...     print(one.note, "|", one.output)
+    >>> for correction in correct_text(example, wrong, rng=random.Random(1), kinds=["chain"]):
+    ...     print(correction.note, "|", correction.output)
     chain 1 of 2: "bad" -> "good" | good morning you
     chain 2 of 2: "bad" -> "good", add "to" | good morning to you
     """
@@ -37,10 +37,10 @@ def correct_text(
     gold = example.reference
     if not isinstance(candidate.output, str):
         return [Correction(gold, "malformed: replaced by the gold")]
-    said = candidate.output
-    stretches = edit_script(said, gold)
+    written = candidate.output
+    stretches = edit_script(written, gold)
     edits = [number for number, (_, _, is_error) in enumerate(stretches) if is_error]
-    if not edits and said != gold:
+    if not edits and written != gold:
         return [Correction(gold, "white space put right")]
 
     def mend(mended: frozenset[int]) -> str:
@@ -50,8 +50,8 @@ def correct_text(
         return join(
             [
                 word
-                for number, (theirs, right, is_error) in enumerate(stretches)
-                for word in (right if number in places or not is_error else theirs)
+                for number, (wrong, right, is_error) in enumerate(stretches)
+                for word in (right if number in places or not is_error else wrong)
             ]
         )
 
@@ -59,24 +59,24 @@ def correct_text(
         [stretches[number] for number in edits],
         mend=mend,
         describe=_describe,
-        candidate=said,
+        candidate=written,
         rng=rng,
         kinds=kinds,
         limit=limit,
     )
 
 
-def edit_script(said: str, gold: str) -> list[tuple[list[str], list[str], bool]]:
+def edit_script(written: str, gold: str) -> list[tuple[list[str], list[str], bool]]:
     """Stretches of words of both texts, in order, and whether they differ.
 
     >>> edit_script("a b", "a c")
     [(['a'], ['a'], False), ([' b'], [' c'], True)]
     """
-    theirs, right = WORD.findall(said), WORD.findall(gold)
+    words, right = WORD.findall(written), WORD.findall(gold)
     matcher = SequenceMatcher(
-        None, [word.strip() for word in theirs], [word.strip() for word in right], autojunk=False
+        None, [word.strip() for word in words], [word.strip() for word in right], autojunk=False
     )
-    return [(theirs[a:b], right[c:d], tag != "equal") for tag, a, b, c, d in matcher.get_opcodes()]
+    return [(words[a:b], right[c:d], tag != "equal") for tag, a, b, c, d in matcher.get_opcodes()]
 
 
 def join(words: Sequence[str]) -> str:
