@@ -141,3 +141,14 @@ def test_limit_keeps_the_gold_and_the_same_seed_gives_the_same():
 def test_every_corrector_gives_nothing_without_gold():
     for name, corrector in CORRECTORS.items():
         assert corrector(Example("x"), Candidate("y", "y"), rng=random.Random(0)) == [], name
+
+
+def test_errors_that_touch_without_a_space_are_mended_one_by_one():
+    """Words may follow each other without a space; spans that only touch are two errors."""
+    example = Example("w0w1", ("w0", "w1"), (0, 2), spans=(Span(0, 2, "a"), Span(2, 4, "b")))
+    wrong = Candidate("", (Span(0, 2, "b"), Span(2, 4, "a")))
+    mended = correct(example, wrong, rng=random.Random(0), kinds=["single"])
+    assert [one.output for one in mended] == [
+        (Span(0, 2, "a"), Span(2, 4, "a")),
+        (Span(0, 2, "b"), Span(2, 4, "b")),
+    ]

@@ -91,6 +91,10 @@ def test_shares_of_very_unlikely_candidates_do_not_vanish():
     assert item_shares([Candidate("", (A,), log_p=-math.inf)]) == {A: 0.0}
 
 
+def test_what_a_candidate_says_twice_counts_once():
+    assert item_shares([scored((A, A), 0.5), scored((), 0.5)]) == {A: pytest.approx(0.5)}
+
+
 # Every target of a text, by a model
 
 

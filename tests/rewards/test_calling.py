@@ -160,3 +160,12 @@ def test_vectors_and_torch_scalars():
 @given(st.lists(st.none() | st.floats(allow_infinity=False, allow_nan=False), max_size=5))
 def test_good_rewards_are_unchanged(rewards):
     assert check_rewards(rewards, len(rewards)) == rewards
+
+
+@pytest.mark.parametrize("name", ["id", "source", "text", "spans", "reference", "completion"])
+def test_a_column_of_the_data_wins_over_what_groot_calls_so(name):
+    def reward(completions, **columns):
+        return [float(columns[name] == ["theirs"])]
+
+    example = Example("x", reference="y", id="7", source="z", columns={name: "theirs"})
+    assert call(reward, example, [Candidate("a", "a")], "ours") == [1.0]

@@ -96,3 +96,9 @@ def test_free_text_is_refused_and_not_free_of_cost():
     with pytest.raises(RewardError, match="not free text"):
         COSTS(example, [candidate])
     assert COSTS.pairwise([candidate]) is None
+
+
+def test_malformed_pays_the_dearest_spurious_label_though_the_table_does_not_name_it():
+    cheap = CostTable({"artist": {"spurious": 0.1, "missing": 2.0}})  # any other label costs 1
+    example = Example("nina", spans=(Span(0, 4, "artist"),))
+    assert cheap(example, [Candidate("junk", None)]) == [-3.0]

@@ -1,7 +1,9 @@
 """A reward's mark: every byte of the user's own code counts, wherever the folder lies."""
 
 import shutil
+import sys
 from functools import partial
+from importlib.util import spec_from_file_location
 
 import pytest
 
@@ -95,6 +97,27 @@ def test_neither_what_is_installed_nor_groot_is_the_users_own(folder):
     (folder / "near.py").write_text("import numpy, json, groot.types, pytest\nnear = 1\n")
     files = imported_files([("near", folder / "near.py")], [str(folder)])
     assert list(files) == ["near"]
+
+
+class Editable:
+    """Finds one module where no folder of the search does, as packages installed with -e do."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def find_spec(self, name, path=None, target=None):
+        return spec_from_file_location(name, self.path) if name == self.path.stem else None
+
+
+def test_a_module_that_its_own_finder_finds_counts(folder, tmp_path, monkeypatch):
+    apart = tmp_path / "apart" / "apart_from_all.py"
+    apart.parent.mkdir()
+    apart.write_text("value = 1\n")
+    (folder / "reward.py").write_text("import apart_from_all\n" + FILES["reward.py"])
+    monkeypatch.setattr("sys.meta_path", [*sys.meta_path, Editable(apart)])
+    before = mark(folder)
+    apart.write_text("value = 2\n")
+    assert mark(folder) != before
 
 
 MAIN = """

@@ -53,7 +53,6 @@ def correct_classes(
         swaps,
         mend=mend,
         describe=_describe,
-        candidate=mend(frozenset()),
         rng=rng,
         kinds=kinds,
         limit=limit,

@@ -58,7 +58,6 @@ def corrections(
     *,
     mend: Callable[[frozenset[int]], Gold],
     describe: Callable[[Region], str],
-    candidate: Gold,
     rng: random.Random,
     kinds: Collection[CorrectionKind],
     limit: int | None,
@@ -67,9 +66,9 @@ def corrections(
 
     Args:
         regions: errors that can be mended independently of each other.
-        mend: the output with the regions of these numbers mended.
+        mend: the output with the regions of these numbers mended, which differs from what the
+            candidate says wherever a region is mended.
         describe: a region in a few words.
-        candidate: what the candidate says; never among the corrections.
         rng, kinds, limit: as for `correct`.
     """
     if limit is not None and limit < 1:
@@ -78,7 +77,7 @@ def corrections(
     different: dict[Gold, str] = {}
     for mended, how in choices(len(regions), rng, kinds):
         output = mend(mended)
-        if output != candidate and output not in different:
+        if output not in different:
             different[output] = _note(notes, mended, how)
     mendings = [Correction(output, note) for output, note in different.items()]
     if limit is not None and len(mendings) > limit:

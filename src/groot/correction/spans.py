@@ -91,7 +91,6 @@ def correct_spans(
         regions,
         mend=mend,
         describe=str,
-        candidate=candidate.spans,
         rng=rng,
         kinds=kinds,
         limit=limit,

@@ -59,7 +59,6 @@ def correct_text(
         [stretches[number] for number in edits],
         mend=mend,
         describe=_describe,
-        candidate=written,
         rng=rng,
         kinds=kinds,
         limit=limit,
