@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groot.evaluation.errors import Match, confusion, count_kinds, match_spans
+from groot.evaluation.errors import Match, class_confusion, confusion, count_kinds, match_spans
 from groot.outputs.items import count_items
 from groot.types import Span
 
@@ -66,3 +66,13 @@ def test_matches_agree_with_the_counts(gold, said):
     assert sum(match.gold is not None for match in matches) == len(gold)
     assert sum(match.predicted is not None for match in matches) == len(said)
     assert sum(confusion(matches).values()) == len(matches)
+
+
+def test_of_several_wrong_classes_none_is_taken_for_another():
+    """Which of two missing classes a spurious one was mistaken for is not known."""
+    assert class_confusion(("a", "b", "x"), ("c", "d", "x")) == {
+        ("x", "x"): 1, ("a", "none"): 1, ("b", "none"): 1, ("none", "c"): 1, ("none", "d"): 1,
+    }  # fmt: skip
+    assert class_confusion(("a", "b"), ("c",)) == {
+        ("a", "none"): 1, ("b", "none"): 1, ("none", "c"): 1,
+    }  # fmt: skip

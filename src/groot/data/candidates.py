@@ -151,17 +151,17 @@ def read_candidates(
     id_of_text: dict[str, str] = {}
     for example in by_id.values():
         id_of_text.setdefault(example.text, example.id)
-    found: dict[str, list[CandidateRow]] = {}
+    rows_of: dict[str, list[CandidateRow]] = {}
     for number, values in _json_rows(path) if path.suffix == ".jsonl" else _parquet_rows(path):
         try:
             row = _read(values, by_id, id_of_text)
         except RowError as error:
             message = f"{path}:{number}: {error.reason}.\n  Mend this row of the candidates file."
             raise DataError(message) from error
-        found.setdefault(row.example_id, []).append(row)
-    if not found:
+        rows_of.setdefault(row.example_id, []).append(row)
+    if not rows_of:
         raise DataError(f"{path}: the file holds no candidates.\n  Give a file with candidates.")
-    return found
+    return rows_of
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

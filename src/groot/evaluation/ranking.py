@@ -19,8 +19,8 @@ def mean_of_top(rewards: Rewards, k: int) -> float | None:
     >>> mean_of_top([1.0, None, 0.5, 0.0], k=3)
     0.75
     """
-    there = [reward for reward in rewards[:k] if reward is not None]
-    return sum(there) / len(there) if there else None
+    known = [reward for reward in rewards[:k] if reward is not None]
+    return sum(known) / len(known) if known else None
 
 
 def oracle(rewards: Rewards, k: int) -> float | None:

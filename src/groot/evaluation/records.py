@@ -109,13 +109,13 @@ def _example_and_candidates(record: Mapping[str, Any]) -> tuple[Example, list[Ca
     )
     candidates = [
         Candidate(
-            target=one["target"],
-            output=_output(one["output"], text),
-            log_p=one["log_p"],
-            reward=one["reward"],
-            source=one["source"],
+            target=candidate["target"],
+            output=_output(candidate["output"], text),
+            log_p=candidate["log_p"],
+            reward=candidate["reward"],
+            source=candidate["source"],
         )
-        for one in record["candidates"]
+        for candidate in record["candidates"]
     ]
     return example, candidates
 
@@ -131,20 +131,20 @@ def _output(value: Any, text: str) -> Gold | None:
 def _spans(values: Iterable[Mapping[str, Any]], text: str) -> tuple[Span, ...]:
     return tuple(
         Span(
-            start=one["start"],
-            end=one["end"],
-            label=one["label"],
-            text=text[one["start"] : one["end"]],
-            probability=one.get("probability"),
+            start=span["start"],
+            end=span["end"],
+            label=span["label"],
+            text=text[span["start"] : span["end"]],
+            probability=span.get("probability"),
         )
-        for one in values
+        for span in values
     )
 
 
 def _json_of(gold: Gold | None) -> Any:
     if gold is None or isinstance(gold, str):
         return gold
-    return [one if isinstance(one, str) else _span_json(one) for one in gold]
+    return [item if isinstance(item, str) else _span_json(item) for item in gold]
 
 
 def _span_json(span: Span) -> dict[str, Any]:

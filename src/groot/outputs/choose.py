@@ -66,11 +66,13 @@ def choose_all(
         )
     if how not in ("top", "mbr"):
         raise ConfigError(f"choose is {how!r}; it can be 'top' or 'mbr'.")
-    by_log_p = [_ordered(some, [candidate.log_p for candidate in some]) for some in candidates]
+    by_log_p = [
+        _ordered(ranked, [candidate.log_p for candidate in ranked]) for ranked in candidates
+    ]
     if how == "top":
         return by_log_p
     rewards = _by_own_votes(examples, by_log_p, reward)
-    return [_ordered(some, values) for some, values in zip(by_log_p, rewards, strict=True)]
+    return [_ordered(ranked, values) for ranked, values in zip(by_log_p, rewards, strict=True)]
 
 
 def _by_own_votes(

@@ -23,7 +23,7 @@ from groot.types import Candidate, Example, Gold, Task
 EXAMPLES_PER_CALL = 16
 
 # An example with its candidates and its votes.
-Row = tuple[Example, Sequence[Candidate], Sequence["Vote"]]
+VotedExample = tuple[Example, Sequence[Candidate], Sequence["Vote"]]
 
 
 class Reward(Protocol):
@@ -171,13 +171,13 @@ def _is_only_gold(example: Example, ballot: Sequence[Vote]) -> bool:
     )
 
 
-def _asked(reward: Reward, rows: Sequence[Row]) -> Iterator[NDArray[np.float64]]:
+def _asked(reward: Reward, rows: Sequence[VotedExample]) -> Iterator[NDArray[np.float64]]:
     """[V, K] rewards of each row, each vote given to the reward as the gold of its example."""
     golds = [_as_gold(example, vote) for example, _, ballot in rows for vote in ballot]
-    scored = iter(reward.score(golds, [some for _, some, ballot in rows for _ in ballot]))
-    for _, some, ballot in rows:
+    scored = iter(reward.score(golds, [ranked for _, ranked, ballot in rows for _ in ballot]))
+    for _, ranked, ballot in rows:
         values = [next(scored) for _ in ballot]
-        yield np.array(values, dtype=float).reshape(len(ballot), len(some))  # None becomes nan
+        yield np.array(values, dtype=float).reshape(len(ballot), len(ranked))  # None becomes nan
 
 
 def _mean_over_votes(rewards: NDArray[np.float64], weights: Sequence[float]) -> list[float | None]:

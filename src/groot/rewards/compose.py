@@ -68,7 +68,8 @@ class OwnPart:
         self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
     ) -> Rewards:
         return [
-            self.native(example, some) for example, some in zip(examples, candidates, strict=True)
+            self.native(example, ranked)
+            for example, ranked in zip(examples, candidates, strict=True)
         ]
 
     def counts(self) -> dict[str, int]:
@@ -243,7 +244,11 @@ class Reward:
         candidates: Sequence[Sequence[Candidate]],
     ) -> None:
         """Lower the sums of malformed candidates to that of saying nothing, in place."""
-        places = [b for b, some in enumerate(candidates) if any(one.is_malformed for one in some)]
+        places = [
+            b
+            for b, ranked in enumerate(candidates)
+            if any(candidate.is_malformed for candidate in ranked)
+        ]
         if not places:
             return
         asked = [examples[b] for b in places]

@@ -14,6 +14,10 @@ class TextReward(Protocol):
     """A reward of free text with the settings that were typed behind its name, "length:4-12".
 
     Its values lie in [0, 1]; a malformed candidate, such as a text without an end, gets 0.
+
+    A reward may also have `open(open_labeler)`, which is called once before the first text;
+    `score_all(examples, candidates)`, which is called instead for many examples at once; and a
+    `mark` of the contents that it reads, where its name and settings do not say all.
     """
 
     def __call__(self, example: Example, candidates: Sequence[Candidate], /) -> list[float | None]:

@@ -83,13 +83,13 @@ class LabelerJudge:
     ) -> Rewards:
         """Rewards of the candidates of each example; one call of the labeler for all."""
         texts = [
-            texts_of("labeler_judge", example, some)
-            for example, some in zip(examples, candidates, strict=True)
+            texts_of("labeler_judge", example, ranked)
+            for example, ranked in zip(examples, candidates, strict=True)
         ]
-        self._label({text for some in texts for text in some if text is not None})
+        self._label({text for written in texts for text in written if text is not None})
         return [
-            [0.0 if text is None else self._value(example, self._known[text]) for text in some]
-            for example, some in zip(examples, texts, strict=True)
+            [0.0 if text is None else self._value(example, self._known[text]) for text in written]
+            for example, written in zip(examples, texts, strict=True)
         ]
 
     def _label(self, texts: set[str]) -> None:

@@ -15,7 +15,7 @@ from groot.rewards.call_settings import CallSettings
 from groot.rewards.compose import OwnPart, Part, Reward
 from groot.rewards.cost_file import read_cost_table
 from groot.rewards.free_text import BatchPart
-from groot.rewards.labeler_judge import LabelerJudge, OpenLabeler
+from groot.rewards.labeler_judge import OpenLabeler
 from groot.rewards.overlap import FBeta
 
 F_BETA = re.compile(r"(class_)?f(\d+(?:\.\d*)?|\.\d+)")
@@ -151,11 +151,11 @@ def _text_part(spec: str, open_labeler: OpenLabeler | None) -> OwnPart:
     from groot.rewards import TEXT_REWARDS
 
     name, _, argument = spec.partition(":")
-    native = TEXT_REWARDS[name](argument)
-    if isinstance(native, LabelerJudge):
+    native: Any = TEXT_REWARDS[name](argument)
+    if hasattr(native, "open"):
         native.open(open_labeler)
-        return BatchPart(spec, native, native.mark)
-    return OwnPart(spec, native)
+    kind = BatchPart if hasattr(native, "score_all") else OwnPart
+    return kind(spec, native, getattr(native, "mark", ""))
 
 
 def names_text_reward(spec: str) -> bool:

@@ -99,7 +99,7 @@ class UserPart:
         self, examples: Sequence[Example], candidates: Sequence[Sequence[Candidate]]
     ) -> Rewards:
         """Rewards of the candidates of each example, from the worker processes."""
-        asked = [b for b, some in enumerate(candidates) if some]
+        asked = [b for b, ranked in enumerate(candidates) if ranked]
         expected = self._counts["asked"] + sum(map(len, candidates))
         rewards: Rewards = [[] for _ in examples]
         answers = self._answers((examples[b], candidates[b]) for b in asked)
@@ -134,7 +134,8 @@ class UserPart:
     def _answers(self, rows: Iterable[tuple[Example, Sequence[Candidate]]]) -> Iterator[Answer]:
         is_trl = self.form == "trl"
         jobs = (
-            (example, some, self._gold_text(example) if is_trl else None) for example, some in rows
+            (example, ranked, self._gold_text(example) if is_trl else None)
+            for example, ranked in rows
         )
         return self._pool.calls(self._number, jobs)
 
