@@ -40,7 +40,7 @@ def test_a_run_its_numbers_and_once_more(groot, gpt2, pairs, tmp_path):
     assert "finished" in again.err
     other = groot(*words, "--seed", 2)
     assert other.code == 2
-    assert "settings.seed: 1 -> 2" in other.err
+    assert "seed was 1 and is 2 now" in other.err
 
 
 def test_a_dry_run_counts_and_writes_nothing(groot, gpt2, pairs, tmp_path):

@@ -1,21 +1,16 @@
 """Classifiers of texts learn which whole output is better, and are refused what needs prefixes."""
 
-import math
-
 import pytest
 import torch
 
 from groot.data.preferences import Preference
 from groot.errors import ConfigError, DataError
-from groot.evaluation.reward_pairs import PairScores
-from groot.recipes.pair_items import TextPairItem
-from groot.recipes.pair_losses import pair_loss, pair_scores
 from groot.recipes.reward_model import (
     RewardModelSettings,
     plan_reward_model,
     train_reward_model,
 )
-from groot.reward_models.classifier_reward import ClassifierReward, load_classifier, new_classifier
+from groot.reward_models.classifier_reward import ClassifierReward, load_classifier
 from groot.reward_models.folders import open_reward_model
 from groot.types import Span
 
@@ -29,11 +24,6 @@ PAIRS = [
     )
 ]
 FAST = {"kind": "sequence", "batch_size": 8, "learning_rate": 1e-2, "evaluations": 2}
-
-
-def item(prompt, chosen, rejected, model):
-    ids = [model.spell(text)[0] for text in (chosen, rejected)]
-    return TextPairItem([], *ids, 1.0, 0.0, prompt, chosen, rejected)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "deberta-v2"])
@@ -59,36 +49,6 @@ def test_an_encoder_learns_is_saved_and_opened_again(model_type, make_encoder_fo
         PAIRS, tmp_path / "run", out=tmp_path / "more", settings=RewardModelSettings(**FAST)
     )
     assert more["held_out"]["accuracy"] == 1.0
-
-
-def test_the_loss_is_bradley_terry_of_whole_outputs(make_encoder_folder, tmp_path):
-    model = new_classifier(make_encoder_folder("bert", tmp_path, num_labels=1)).eval()
-    items = [item("play", "nina", "what is it", model), item("book a table", "two", "may", model)]
-    loss = pair_loss(model, items)
-    for row, one in enumerate(items):
-        better = model.text_rewards([one.prompt], [one.chosen_text]).item()
-        worse = model.text_rewards([one.prompt], [one.rejected_text]).item()
-        assert loss[row].item() == pytest.approx(math.log1p(math.exp(worse - better)), abs=1e-5)
-    loss.sum().backward()
-    assert all(weight.grad is not None for weight in model.model.classifier.parameters())
-
-
-@torch.no_grad()
-def test_prefixes_are_read_at_each_tenth(make_encoder_folder, tmp_path):
-    model = new_classifier(make_encoder_folder("bert", tmp_path, num_labels=2)).eval()
-    one = item("play", "nina 🎷 in the kitchen please by the river in paris", "what é", model)
-    (found,) = pair_scores(model, [one])
-    assert isinstance(found, PairScores)
-    assert (len(found.chosen), len(found.rejected)) == (len(one.chosen), len(one.rejected))
-    ends = model.spell(one.chosen_text)[1]
-    longest = len(one.chosen)
-    for tenth in range(1, 11):
-        length = math.ceil(longest * tenth / 10)
-        read = one.chosen_text[: ends[length - 1]]
-        wanted = model.text_rewards(["play"], [read]).item()
-        assert found.chosen[length - 1] == pytest.approx(wanted, abs=1e-5)
-    whole = model.text_rewards(["play"], [one.rejected_text]).item()
-    assert found.rejected[-1] == pytest.approx(whole, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["partial", "value", "rad", "vocabulary"])

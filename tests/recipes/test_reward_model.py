@@ -1,4 +1,4 @@
-"""Reward models learn from pairs: one pass equals a row per prefix; runs, reports, refusals."""
+"""Reward models learn from pairs: runs, reports, what binds them, refusals."""
 
 import json
 import random
@@ -8,14 +8,12 @@ import torch
 
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import Preference, preferences_of_candidates
+from groot.engine.ledger import read_ledger
 from groot.errors import CheckpointError, ConfigError, DataError
 from groot.models.loading import add_symbols, load_model
-from groot.objectives import REWARD_OBJECTIVES
-from groot.recipes.pair_items import PairItem
-from groot.recipes.pair_losses import OBJECTIVE_OF, pair_loss, pair_scores
 from groot.recipes.reward_model import RewardModelSettings, train_reward_model
 from groot.reward_models.kinds import REWARD_KINDS
-from groot.reward_models.prefix_model import RewardModel, load_reward_model
+from groot.reward_models.prefix_model import load_reward_model
 from groot.targets import SentinelTags
 from groot.types import Span
 from groot.writer.labeler import Labeler
@@ -30,79 +28,6 @@ def gpt2(make_model_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def t5(make_model_folder, tmp_path_factory):
     return make_model_folder("t5", tmp_path_factory.mktemp("t5"))
-
-
-def random_items(seed=3):
-    rng = random.Random(seed)
-
-    def row(length):
-        return [rng.randrange(5, 290) for _ in range(length)]
-
-    return [
-        PairItem(row(4), row(5), row(3), 0.9, 0.2),
-        PairItem(row(2), row(1), row(4), 0.5, 0.1),
-    ]
-
-
-def expanded_loss(model, items):
-    """The loss with a row of its own for each prefix of each output, none shared."""
-    losses = []
-    for item in items:
-        length = max(len(item.chosen), len(item.rejected))
-        rewards = [
-            torch.cat(
-                [model.rewards([item.input_ids], [output[: at + 1]]) for at in range(len(output))]
-                + [torch.zeros(length - len(output))]
-            )[None]
-            for output in (item.chosen, item.rejected)
-        ]
-        masks = [
-            torch.arange(length)[None] < len(output) for output in (item.chosen, item.rejected)
-        ]
-        more = {}
-        if model.kind in ("value", "rad"):
-            more = {
-                "chosen_reward": torch.tensor([item.chosen_reward]),
-                "rejected_reward": torch.tensor([item.rejected_reward]),
-            }
-        losses.append(REWARD_OBJECTIVES[OBJECTIVE_OF[model.kind]](*rewards, *masks, **more))
-    return torch.cat(losses)
-
-
-@pytest.mark.parametrize("family", ["gpt2", "t5"])
-@pytest.mark.parametrize("kind", ["partial", "sequence", "value", "rad"])
-def test_one_pass_gives_the_loss_and_gradients_of_a_row_per_prefix(family, kind, request):
-    model = RewardModel(load_model(request.getfixturevalue(family)), kind).train()
-    items = random_items()
-    gradients = []
-    for loss_of in (pair_loss, expanded_loss):
-        model.zero_grad()
-        loss = loss_of(model, items)
-        loss.sum().backward()
-        found = {name: w.grad.clone() for name, w in model.named_parameters() if w.grad is not None}
-        gradients.append((loss.detach(), found))
-    (loss, found), (wanted_loss, wanted) = gradients
-    torch.testing.assert_close(loss, wanted_loss, atol=1e-5, rtol=1e-5)
-    assert found.keys() == wanted.keys()
-    for name, gradient in found.items():
-        torch.testing.assert_close(gradient, wanted[name], atol=1e-5, rtol=1e-4)
-
-
-def test_what_is_measured_of_a_vocabulary_model_is_its_order_of_pairs(gpt2):
-    model = RewardModel(load_model(gpt2), "vocabulary").eval()
-    items = random_items()
-    with torch.no_grad():
-        rewards = [
-            model.rewards(
-                [item.input_ids for item in items], [getattr(item, side) for item in items]
-            )
-            for side in ("chosen", "rejected")
-        ]
-        measured = pair_loss(model, items, is_measured=True)
-        trained = pair_loss(model, items)
-    order = -torch.nn.functional.logsigmoid(rewards[0] - rewards[1])
-    torch.testing.assert_close(measured, order, atol=1e-5, rtol=1e-5)
-    assert (trained > measured).all()  # consistency is learnt besides
 
 
 PROMPTS = [f"{verb} {noun}" for verb in ("play", "book", "is", "in") for noun in
@@ -148,6 +73,9 @@ def test_a_finished_run_answers_at_once_and_another_one_is_refused(gpt2, tmp_pat
     )
     assert json.loads(json.dumps(first)) == again
     assert ["finished" in stage.text for stage in stages] == [True]
+    ledger = read_ledger(tmp_path / "model")
+    assert sum(ledger.seen(PROMPTS).values()) == len(PROMPTS)
+    assert ledger.seen(PROMPTS)["chosen_on"] == 4
     with pytest.raises(CheckpointError, match="pairs"):
         train_reward_model(polite_pairs()[2:], gpt2, out=tmp_path, settings=settings)
 
@@ -190,17 +118,6 @@ def test_labels_give_preferences_for_a_labeler(t5, tmp_path):
     assert results["train"]["accuracy"] > 0.8
     assert results["pairs"]["unusable"] == 1
     assert any("more words than one window" in getattr(note, "text", "") for note in notes)
-
-
-def test_scores_come_in_the_order_of_the_items_whatever_the_batches(gpt2):
-    model = RewardModel(load_model(gpt2), "partial").eval()
-    items = random_items() + random_items(seed=4)
-    whole = pair_scores(model, items)
-    small = pair_scores(model, items, batch_size=1)
-    for one, other, item in zip(whole, small, items, strict=True):
-        assert len(one.chosen) == len(item.chosen)
-        assert one.chosen == pytest.approx(other.chosen, abs=1e-5)
-        assert one.rejected == pytest.approx(other.rejected, abs=1e-5)
 
 
 def test_what_cannot_be_trained_is_refused(gpt2, tmp_path):

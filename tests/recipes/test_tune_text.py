@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from groot.data.preferences import Preference
+from groot.engine.ledger import read_ledger
 from groot.errors import ConfigError, DataError
 from groot.models.loading import load_model
 from groot.recipes.tune_losses import TuneItem, dpo_loss, grpo_loss, token_log_ps
@@ -49,6 +50,9 @@ def test_dpo_raises_what_is_chosen_above_what_is_rejected(folder, tmp_path):
     assert (found["pairs"], found["held_out"]) == (9, 1)
     assert found["best"] < found["before"]
     assert gap(out / "model") > gap(folder) + 0.5
+    ledger = read_ledger(out / "model")
+    assert ledger.seen([pair.prompt for pair in PAIRS]) == {"learnt_from": 9, "chosen_on": 1}
+    assert load_generator(out).ledger == ledger
     assert json.loads((out / "results-tune.json").read_text()) == found
     # a finished run gives its results again, and other data are refused
     assert tune_text(folder, out=out, settings=settings, preferences=PAIRS) == found
@@ -75,7 +79,9 @@ def test_grpo_raises_the_reward_of_samples(folder, tmp_path):
     assert len(found["by_round"]) == 5
     assert found["best"] > found["before"]
     assert found["best"] == max(found["by_round"])
-    assert load_generator(tmp_path / "grpo").max_new_tokens == 16
+    tuned = load_generator(tmp_path / "grpo")
+    assert tuned.max_new_tokens == 16
+    assert tuned.ledger.seen([one.text for one in examples]) == {"learnt_from": 5, "chosen_on": 1}
 
 
 @pytest.fixture(scope="module")

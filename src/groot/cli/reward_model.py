@@ -71,7 +71,7 @@ def reward_model(
     lora_r: Annotated[
         int, typer.Option(min=0, help="rank of LoRA adapters; 0 trains all weights")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="of the order, and of what is held out")] = 1,
+    seed: Annotated[int, typer.Option(help="decides the order, and what is held out")] = 1,
     on_bad_rows: Annotated[
         Literal["stop", "skip"],
         typer.Option(help="what to do with rows that cannot be used, and missing rewards"),
@@ -121,9 +121,9 @@ def reward_model(
 
     pairs = read(preferences)
     held = None if held_out is None else read(held_out)
-    for some in (pairs, held):
-        if some is not None and some.problems:
-            say(f"warning: {len(some.problems)} rows of {some.where} were left out")
+    for given in (pairs, held):
+        if given is not None and given.problems:
+            say(f"warning: {len(given.problems)} rows of {given.where} were left out")
     if dry_run:
         from groot.recipes.reward_model import plan_reward_model
 
@@ -175,7 +175,7 @@ def _read(
     from groot.evaluation.records import read_records
 
     examples = read_records(beside)[0] if data is None else read_examples(data).examples
-    found = preferences_of_candidates(
+    made = preferences_of_candidates(
         read_candidates(where, examples),
         examples,
         margin=margin,
@@ -183,8 +183,8 @@ def _read(
         seed=seed,
         on_missing_reward=on_bad_rows,
     )
-    found.where = where
-    return found
+    made.where = where
+    return made
 
 
 def _print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
@@ -223,6 +223,7 @@ def _print_results(results: dict[str, Any], out: Path, report: Path, *, as_json:
     pairs, error = results["pairs"], results["held_out"]["calibration"]["error"]
     answer(f"whole outputs, held out: {_share(results['held_out']['accuracy'])}")
     answer(f"calibration error of the chance to win, held out: {_share(error)}")
+    answer("held-out pairs picked the weights, so their numbers flatter the model a little")
     answer(f"pairs: {pairs['train']} train, {pairs['held_out']} held out")
     answer(f"model: {out / 'model'}")
     answer(f"report: {report}")

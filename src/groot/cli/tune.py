@@ -26,35 +26,36 @@ def tune(
     preferences: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="of dpo: JSON lines or a dataset with prompt, chosen, rejected"
+            metavar="FILE",
+            help="what dpo learns from: JSON lines or a dataset with prompt, chosen, rejected",
         ),
     ] = None,
     prompts: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="of grpo: JSONL with prompts, or a benchmark"),
+        typer.Option(metavar="FILE", help="grpo: JSONL with prompts, or a benchmark"),
     ] = None,
     split: SplitOption = "train",
     limit: LimitOption = None,
     reward: Annotated[
-        list[str] | None, typer.Option(metavar="REWARD...", help="of grpo: what to maximise")
+        list[str] | None, typer.Option(metavar="REWARD...", help="grpo: what to maximise")
     ] = None,
-    beta: Annotated[float, typer.Option(help="of dpo, per nat")] = 0.1,
+    beta: Annotated[float, typer.Option(help="dpo: reward per nat")] = 0.1,
     kl: Annotated[
-        float, typer.Option(min=0, help="of grpo, weight of the distance from the start")
+        float, typer.Option(min=0, help="grpo: weight of the distance from the start")
     ] = 0.04,
     passes: Annotated[
-        int, typer.Option(min=1, help="over the pairs, or over the samples of a round")
+        int, typer.Option(min=1, help="passes over the pairs, or over the samples of a round")
     ] = 2,
-    rounds: Annotated[int, typer.Option(min=1, help="of grpo: times that samples are drawn")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="grpo: how often samples are drawn")] = 10,
     prompts_per_round: Annotated[
-        int, typer.Option(min=1, help="of grpo: prompts that samples are drawn for")
+        int, typer.Option(min=1, help="grpo: prompts that samples are drawn for")
     ] = 64,
-    group: Annotated[int, typer.Option(min=2, help="of grpo: samples of each prompt")] = 8,
+    group: Annotated[int, typer.Option(min=2, help="grpo: samples of each prompt")] = 8,
     batch_size: Annotated[
         int, typer.Option(min=1, help="pairs, or prompts with their samples, per step")
     ] = 16,
     learning_rate: Annotated[float, typer.Option(help="peak learning rate")] = 1e-4,
-    seed: Annotated[int, typer.Option(help="of samples, order and what is held out")] = 1,
+    seed: Annotated[int, typer.Option(help="decides samples, order and what is held out")] = 1,
     force: Annotated[
         bool, typer.Option("--force", help="continue a run although its data or settings changed")
     ] = False,
@@ -95,7 +96,7 @@ def tune(
             if objective == "dpo":
                 assert preferences is not None
                 pairs = read_preferences(preferences)
-                found = tune_text(
+                results = tune_text(
                     folder,
                     out=out,
                     settings=settings,
@@ -107,7 +108,7 @@ def tune(
                 assert prompts is not None
                 examples = read_prompts(prompts, split=split, limit=limit)
                 with open_generator(folder).reward(reward) as judge:
-                    found = tune_text(
+                    results = tune_text(
                         folder,
                         out=out,
                         settings=settings,
@@ -120,8 +121,9 @@ def tune(
         say("interrupted; the same command again continues")
         raise typer.Exit(INTERRUPTED) from None
     if json:
-        answer_json(found)
+        answer_json(results)
         return
-    answer(f"{found['selects_on']}: {found['before']:.3f} before, {found['best']:.3f} after")
-    answer(f"steps: {found['steps']}")
+    answer(f"{results['selects_on']}: {results['before']:.3f} before, {results['best']:.3f} after")
+    answer("this number picked the weights, so it flatters them a little")
+    answer(f"steps: {results['steps']}")
     answer(f"model: {out / 'model'}")

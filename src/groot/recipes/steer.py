@@ -27,7 +27,7 @@ from typing import Any
 from groot.data.benchmarks import Split
 from groot.engine.events import OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.engine.files import write_folder, write_json
-from groot.engine.ledger import read_ledger, text_hash, write_ledger
+from groot.engine.ledger import text_hash, write_ledger
 from groot.errors import DataError
 from groot.guides.pargs import Pargs
 from groot.guides.saved_guides import save_guide
@@ -40,7 +40,7 @@ from groot.search.label_tables import tables_of
 from groot.search.steered_search import check_takes_guides
 from groot.studies.labelled_data import LabelledData
 from groot.types import Example
-from groot.writer.folders import labeler_folder, load_labeler
+from groot.writer.folders import load_labeler
 from groot.writer.labeler import Labeler
 
 GUIDE, RESULTS_FILE = "guide", "results.json"
@@ -73,13 +73,12 @@ def train_steering(
     Raises:
         DataError: if the data cannot be read, or no text of it can be learnt from.
     """
-    folder = labeler_folder(folder)
     labeler = load_labeler(folder)
     examples = LabelledData(data, split=split).read().examples
     with labeler.reward(reward_specs) as reward:
         guide, results = learn_guide(labeler, examples, reward, settings=settings, events=events)
     texts = [example.text for example in examples]
-    ledger = read_ledger(folder)
+    ledger = labeler.ledger
     results = {
         "reward": reward.name,
         "data": str(data),
