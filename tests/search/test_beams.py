@@ -26,6 +26,32 @@ def test_beams_with_a_proof_are_the_true_top_k(toy, sharpness):
     assert proven > 10
 
 
+@pytest.mark.parametrize("sharpness", [0.3, 4.0])
+def test_no_narrow_beam_claims_what_is_not_the_true_top_k(toy, sharpness):
+    """Narrow beams drop several prefixes in each step: the best that was ever dropped counts."""
+    model = toy.model(n_tokens=6, length=4, n_inputs=20, sharpness=sharpness)
+    texts = list(toy.all_texts(6, 4))
+    truths = [
+        sorted((float(model.log_p(number, text).sum()) for text in texts), reverse=True)
+        for number in range(20)
+    ]
+    claimed = missed = 0
+    for k in (1, 2, 3):
+        found = beam_search(model, [[i] for i in range(20)], k=k, max_new_tokens=4)
+        for best, truth in zip(found, truths, strict=True):
+            log_p = [text.log_p for text in best]
+            if best[-1].is_exact:
+                claimed += 1
+                assert log_p == pytest.approx(truth[:k], abs=1e-5)
+            missed += log_p != pytest.approx(truth[:k], abs=1e-5)
+            # a certificate of a text holds for those above it
+            assert [text.is_exact for text in best] == sorted(
+                (text.is_exact for text in best), reverse=True
+            )
+    assert claimed  # a search that proves nothing proves nothing wrong
+    assert missed  # and there was something to be wrong about
+
+
 def test_a_beam_that_drops_nothing_is_exact(toy):
     model, texts = toy.model(n_tokens=3, length=3), list(toy.all_texts(3, 3))
     (found,) = beam_search(model, [[0]], k=len(texts), max_new_tokens=3)
