@@ -87,6 +87,7 @@ def test_what_no_target_can_say_is_none():
     form = SentinelTags(("city", "date"))
     city, date = example.spans
     assert form.encode(example, (city, date)) is None  # they overlap
+    assert form.encode(example, (date, city)) is None  # in any order
     assert form.encode(example, (city,)) == "<s0> city <s1> I <s2> O"
     cut = Example("newyork", ("newyork",), (0,))
     assert form.encode(cut, (Span(0, 3, "city"),)) is None  # not on word boundaries
@@ -109,6 +110,8 @@ def test_inside_may_not_follow_outside_or_come_first():
     assert form.decode("<s0> O <s1> I", example) is None
     assert form.decode("<s0> x <s1> x", example) == (Span(0, 1, "x"), Span(2, 3, "x"))
     assert form.decode("<s0> x", example) is None
+    assert form.decode("<s1> x <s0> x", example) is None
+    assert form.decode("<s0> x <s0> x", example) is None
     assert form.decode("<s0> x <s1> I <s2> O", example) is None
 
 
@@ -224,3 +227,20 @@ def test_an_example_of_any_length_is_said_by_its_windows(name):
     known |= {*form.sentinels(20), END}
     window_slots = form.slots(example)
     assert {s for i in range(window_slots + 1) for s in form.glue(i, window_slots)} <= known
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_labels_that_are_written_alike_stay_apart(name):
+    """Two labels that differ in white space only, and what looks like a symbol of the format."""
+    labels = ("a b", "a_b", "a\tb", "O", "I", ".", "<s0>", "</s>", " ")
+    form = FORMATS[name](labels)
+    targets = set()
+    for label in labels:
+        if form.task == "spans":
+            example = example_of(["w"], [(0, 1, label)])
+        else:
+            example = Example("w", ("w",), (0,), classes=(label,))
+        target = form.encode(example, example.gold)
+        assert form.decode(target, example) == example.gold
+        targets.add(target)
+    assert len(targets) == len(labels)

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from groot.errors import ShapeError
-from groot.models.t5.decoding import T5Decoding
+from groot.models.t5.decoding import T5Decoding, is_identity
 from groot.models.text_model import Decoding, Memory, TextModel, select
 
 GROWTH = 64  # tokens by which a full buffer grows
@@ -233,11 +233,6 @@ class _RowAlternatives(Alternatives):
 
     def _select(self, index: Tensor) -> None:
         self._decoding.reorder(index)
-
-
-def is_identity(index: Tensor, length: int) -> bool:
-    """Whether index keeps all of `length` rows as they stand."""
-    return len(index) == length and torch.equal(index, torch.arange(length, device=index.device))
 
 
 def position_limit(model: TextModel) -> int | None:

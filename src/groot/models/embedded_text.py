@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from tokenizers import pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from groot.models.embedded import build, train_byte_pairs
+from groot.models.families import Architecture
 from groot.models.prompts import SEPARATOR
 from groot.models.text_model import TextModel
-
-Shape = Literal["encoder-decoder", "causal"]
 
 
 def train_text_tokenizer(texts: Iterable[str], *, vocabulary_size: int) -> PreTrainedTokenizerFast:
@@ -34,7 +33,7 @@ def train_text_tokenizer(texts: Iterable[str], *, vocabulary_size: int) -> PreTr
 def make_text_model(
     texts: Iterable[str],
     *,
-    shape: Shape = "encoder-decoder",
+    shape: Architecture = "encoder-decoder",
     vocabulary_size: int = 4000,
     width: int = 128,
     encoder_layers: int = 3,

@@ -11,7 +11,7 @@ from typing import Literal
 
 from groot.errors import ModelError
 
-Kind = Literal["encoder-decoder", "causal"]
+Architecture = Literal["encoder-decoder", "causal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class Family:
     """How models of one `config.model_type` are taken apart.
 
     Args:
-        kind: encoder-decoder, or causal with the input as a prompt.
+        architecture: encoder-decoder, or causal with the input as a prompt.
         encoder: attribute path of the encoder; "" for causal models.
         decoder: attribute path of the stack that turns target tokens into hidden states.
     """
 
-    kind: Kind
+    architecture: Architecture
     encoder: str
     decoder: str
 

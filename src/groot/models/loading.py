@@ -45,7 +45,7 @@ def load_model(name: str | Path, *, dtype: torch.dtype = torch.float32) -> TextM
     with as_model_error(source):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     family = family_of(config.model_type)
-    auto = AutoModelForCausalLM if family.kind == "causal" else AutoModelForSeq2SeqLM
+    auto = AutoModelForCausalLM if family.architecture == "causal" else AutoModelForSeq2SeqLM
     with as_model_error(source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     with as_model_error(source):

@@ -100,7 +100,6 @@ class PrefixForest:
         self._paths = nodes[through]  # [M, length] the nodes from the empty prefix to each node
         self._texts = texts[through]
         self._trees = trees[through]
-        self._nodes = nodes
 
         is_node_asked = np.zeros(n_nodes, dtype=bool)
         place = np.zeros(at.shape, dtype=np.int64)

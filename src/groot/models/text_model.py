@@ -81,7 +81,7 @@ class TextModel(nn.Module):
     @property
     def is_causal(self) -> bool:
         """True for causal models, whose input is a prompt."""
-        return self.family.kind == "causal"
+        return self.family.architecture == "causal"
 
     def train(self, mode: bool = True) -> TextModel:
         """Switch dropout on or off."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,11 +13,10 @@ from groot.errors import ConfigError
 from groot.guides.guide import Chooser, Guide, Prefixes, Written
 from groot.models.step import evaluating
 from groot.search.next_token import (
+    OpenTexts,
     WritingModel,
     check_counts,
     empty_texts,
-    next_tokens,
-    refuse_dead_ends,
 )
 
 
@@ -37,6 +36,19 @@ class _Prefix:
     row: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Continuations:
+    """The best next tokens of each row: scores, log_p and tokens, [N][c] each."""
+
+    scores: list[list[float]]
+    log_p: list[list[float]]
+    tokens: list[list[int]]
+
+    def of_row(self, row: int) -> Iterator[tuple[float, float, int]]:
+        """Score, log_p and token of each."""
+        return zip(self.scores[row], self.log_p[row], self.tokens[row], strict=True)
+
+
 @dataclass(slots=True)
 class _Beam:
     """One group of beams of one input."""
@@ -48,12 +60,12 @@ class _Beam:
 
     def keep_done(self, prefix: _Prefix, is_finished: bool) -> None:
         self.done.append((prefix, is_finished))
-        self.done.sort(key=lambda one: -one[0].score)
+        self.done.sort(key=lambda text: -text[0].score)
         del self.done[self.width :]
 
     def grow(
         self,
-        next_: tuple[list[list[float]], list[list[float]], list[list[int]]],
+        best: _Continuations,
         taken: Counter[int],
         diversity: float,
         end_id: int,
@@ -63,14 +75,13 @@ class _Beam:
         """Continue the open texts by one token each; keep the best, and count their tokens.
 
         Args:
-            next_: scores, log_p and tokens of the best continuations of each row.
+            best: continuations of each row.
             taken: how often earlier groups took each token.
             is_last: texts that are not finished now are cut.
         """
         grown: list[tuple[float, _Prefix]] = []
         for old in self.open:
-            some = zip(*(values[old.row] for values in next_), strict=True)
-            for score, log_p, token in some:
+            for score, log_p, token in best.of_row(old.row):
                 if score > -math.inf:
                     new = _Prefix(
                         old.score + score, old.log_p + log_p, (*old.tokens, token), old.row
@@ -135,8 +146,8 @@ def beam_search(
 
     >>> from groot.models.embedded_text import make_text_model
     >>> model = make_text_model(["play it"], shape="causal", vocabulary_size=300, width=16, heads=2)
-    >>> (found,) = beam_search(model, [[3]], k=3, max_new_tokens=1)
-    >>> [text.is_exact for text in found]
+    >>> (texts,) = beam_search(model, [[3]], k=3, max_new_tokens=1)
+    >>> [text.is_exact for text in texts]
     [True, True, True]
     """
     check_counts(k=k, max_new_tokens=max_new_tokens, batch_size=batch_size, groups=groups)
@@ -174,30 +185,23 @@ def _search(
         [_Beam(width, [_Prefix(0.0, 0.0, (), row)]) for _ in range(groups)]
         for row in range(n_inputs)
     ]
-    decoding, hidden = model.begin(model.encode(prefixes.inputs), prefixes.rows, prefixes.tokens)
-    state = None if guide is None else guide.begin(prefixes.inputs, prefixes.rows)
+    top_k = None if guide is None else guide.n_candidates
+    texts = OpenTexts(model, prefixes, top_k=top_k, guide=guide)
     # of each text so many continuations are looked at: its ends, what earlier groups took, and one
     # more, which bounds the rest
     depth = 2 * width + (k if diversity else 0) + 1
     for step in range(steps):
-        found, state = next_tokens(
-            model,
-            hidden[:, -1],
-            prefixes,
-            top_k=None if guide is None else guide.n_candidates,
-            guide=guide,
-            state=state,
-        )
-        refuse_dead_ends(found.scores)
-        policy = found.scores if guide is None else found.scores.log_softmax(1)
+        following = texts.next()
+        policy = following.scores if guide is None else following.scores.log_softmax(1)
         values, places = policy.topk(min(depth, policy.shape[1]), dim=1)
-        tokens = places if found.tokens is None else found.tokens.gather(1, places)
-        next_ = (values.tolist(), found.log_p.gather(1, places).tolist(), tokens.tolist())
+        tokens = places if following.tokens is None else following.tokens.gather(1, places)
+        log_p = following.log_p.gather(1, places)
+        best = _Continuations(values.tolist(), log_p.tolist(), tokens.tolist())
         opened: list[_Prefix] = []
         for of_input in beams:
             taken: Counter[int] = Counter()
             for beam in of_input:
-                beam.grow(next_, taken, diversity, model.end_id, is_last=step + 1 == steps)
+                beam.grow(best, taken, diversity, model.end_id, is_last=step + 1 == steps)
                 opened += beam.open
         if not opened:
             break
@@ -205,22 +209,14 @@ def _search(
         chosen = torch.tensor([prefix.tokens[-1] for prefix in opened], device=model.device)
         for row, prefix in enumerate(opened):
             prefix.row = row
-        if guide is not None:
-            state = guide.follow(state, index, chosen)
-        prefixes = Prefixes(
-            prefixes.inputs,
-            prefixes.rows[index],
-            torch.cat([prefixes.tokens[index], chosen[:, None]], dim=1),
-        )
-        decoding.reorder(index)
-        hidden = decoding.advance(chosen[:, None])
+        texts.advance(index, chosen)
     is_provable = guide is None and groups == 1
     return [_result(of_input, is_provable) for of_input in beams]
 
 
 def _result(of_input: Sequence[_Beam], is_provable: bool) -> list[Written]:
     """The texts of one input, best first."""
-    done = sorted((one for beam in of_input for one in beam.done), key=lambda one: -one[0].score)
+    done = sorted((text for beam in of_input for text in beam.done), key=lambda t: -t[0].score)
     lost = max(beam.lost for beam in of_input)
     return [
         Written(prefix.tokens, prefix.log_p, is_finished, is_provable and prefix.score >= lost)

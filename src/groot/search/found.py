@@ -146,8 +146,3 @@ def united(first: Found, second: Found) -> Found:
 def without_targets(found: Found) -> Found:
     """The certificate alone, which is short."""
     return dataclasses.replace(found, paths=(), log_p=(), scores=None)
-
-
-def by_score(found: Found) -> Found:
-    """What a guided search found, with its scores for log-probabilities."""
-    return dataclasses.replace(found, log_p=found.scores or found.log_p)

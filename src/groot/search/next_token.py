@@ -1,4 +1,4 @@
-"""What may come next in texts that are written token by token: shared by samples and beams."""
+"""Texts that are written token by token, and what may come next: shared by samples and beams."""
 
 from __future__ import annotations
 
@@ -28,6 +28,53 @@ class NextTokens:
     log_p: Tensor
     scores: Tensor
     tokens: Tensor | None
+
+
+class OpenTexts:
+    """Texts that are being written: the model's memory of them, and that of a guide.
+
+    Args:
+        model: the model that writes.
+        prefixes: the texts so far.
+        top_k: candidates for a token; None is all.
+        guide: re-scores the candidates.
+    """
+
+    def __init__(
+        self, model: WritingModel, prefixes: Prefixes, *, top_k: int | None, guide: Guide | None
+    ) -> None:
+        self.model, self.prefixes, self.top_k, self.guide = model, prefixes, top_k, guide
+        memory = model.encode(prefixes.inputs)
+        self.decoding, self.hidden = model.begin(memory, prefixes.rows, prefixes.tokens)
+        self.state = None if guide is None else guide.begin(prefixes.inputs, prefixes.rows)
+
+    def next(self) -> NextTokens:
+        """What may come next in each of them.
+
+        Raises:
+            ModelError: where nothing may come next in one of them.
+        """
+        following, self.state = next_tokens(
+            self.model,
+            self.hidden[:, -1],
+            self.prefixes,
+            top_k=self.top_k,
+            guide=self.guide,
+            state=self.state,
+        )
+        refuse_dead_ends(following.scores)
+        return following
+
+    def advance(self, index: Tensor, chosen: Tensor) -> None:
+        """Go on with the texts `index` [N'], each with the token `chosen` [N'] behind it."""
+        prefixes = self.prefixes
+        if self.guide is not None:
+            self.state = self.guide.follow(self.state, index, chosen)
+        tokens = torch.cat([prefixes.tokens[index], chosen[:, None]], dim=1)
+        if len(index) != len(prefixes) or bool((index.diff() != 1).any()):
+            self.decoding.reorder(index)
+        self.prefixes = Prefixes(prefixes.inputs, prefixes.rows[index], tokens)
+        self.hidden = self.decoding.advance(chosen[:, None])
 
 
 def next_tokens(

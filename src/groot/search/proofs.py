@@ -44,8 +44,8 @@ class Proofs:
             "texts": self.texts,
             "proven": self.proven,
             "by_width": [
-                {"width": one.width, "searched": one.searched, "followed": one.followed}
-                for one in self.widths
+                {"width": row.width, "searched": row.searched, "followed": row.followed}
+                for row in self.widths
             ],
         }
 
@@ -56,10 +56,10 @@ class Proofs:
         'proven: 2 of 2 texts; 50.0 % at width 6 (followed up: 100.0 %)'
         """
         parts = []
-        for one in self.widths:
-            more = f" (followed up: {_percent(one.followed)})"
-            shown = more if one.followed > one.searched else ""
-            parts.append(f"{_percent(one.searched)} at width {one.width}{shown}")
+        for row in self.widths:
+            more = f" (followed up: {_percent(row.followed)})"
+            shown = more if row.followed > row.searched else ""
+            parts.append(f"{_percent(row.searched)} at width {row.width}{shown}")
         return f"proven: {self.proven} of {self.texts} texts; {', '.join(parts)}"
 
 
@@ -67,21 +67,21 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def proofs(found: Sequence[Found]) -> Proofs:
+def proofs(results: Sequence[Found]) -> Proofs:
     """Count the certificates of search results.
 
     Args:
-        found: the results of calls of `label_search` that began at one width.
+        results: of calls of `label_search` that began at one width.
 
-    >>> one, two = Found((), (), True, 9), Found((), (), False, 36)
-    >>> proofs([one, one, one, two]).widths[-1]
+    >>> proven, open_ = Found((), (), True, 9), Found((), (), False, 36)
+    >>> proofs([proven, proven, proven, open_]).widths[-1]
     Width(width=36, searched=0.75, followed=0.75)
     """
-    n = len(found)
+    n = len(results)
     widths = []
-    for width in sorted({one.width for one in found}):
-        before = sum(one.exact and one.width < width for one in found)
-        here = [one for one in found if one.exact and one.width == width]
-        alone = sum(one.followed == 0 for one in here)
+    for width in sorted({result.width for result in results}):
+        before = sum(result.exact and result.width < width for result in results)
+        here = [result for result in results if result.exact and result.width == width]
+        alone = sum(result.followed == 0 for result in here)
         widths.append(Width(width, (before + alone) / n, (before + len(here)) / n))
-    return Proofs(n, sum(one.exact for one in found), tuple(widths))
+    return Proofs(n, sum(result.exact for result in results), tuple(widths))

@@ -17,11 +17,10 @@ from groot.errors import ConfigError
 from groot.guides.guide import Chooser, Guide, Prefixes, Written
 from groot.models.step import evaluating
 from groot.search.next_token import (
+    OpenTexts,
     WritingModel,
     check_counts,
     empty_texts,
-    next_tokens,
-    refuse_dead_ends,
 )
 from groot.search.random_numbers import sample_keys, uniforms
 
@@ -144,31 +143,20 @@ def _write(
     lengths = torch.full((n_rows,), steps, device=device)
     is_finished = torch.zeros(n_rows, dtype=torch.bool, device=device)
     open_ = torch.arange(n_rows, device=device)
-    decoding, hidden = model.begin(model.encode(prefixes.inputs), prefixes.rows, prefixes.tokens)
-    state = None if guide is None else guide.begin(prefixes.inputs, prefixes.rows)
+    texts = OpenTexts(model, prefixes, top_k=top_k, guide=guide)
     for step in range(steps):
-        found, state = next_tokens(
-            model, hidden[:, -1], prefixes, top_k=top_k, guide=guide, state=state
-        )
-        refuse_dead_ends(found.scores)
-        place = _draw(found.scores, numbers[open_, step], temperature, top_p)[:, None]
-        chosen = (place if found.tokens is None else found.tokens.gather(1, place))[:, 0]
+        following = texts.next()
+        place = _draw(following.scores, numbers[open_, step], temperature, top_p)[:, None]
+        chosen = (place if following.tokens is None else following.tokens.gather(1, place))[:, 0]
         tokens[open_, step] = chosen
-        log_p[open_] += found.log_p.gather(1, place)[:, 0].double()
+        log_p[open_] += following.log_p.gather(1, place)[:, 0].double()
         ends = chosen == model.end_id
+        is_finished[open_[ends]], lengths[open_[ends]] = True, step + 1
         index = (~ends).nonzero()[:, 0]
-        if len(index) < len(open_):
-            over = open_[ends]
-            is_finished[over], lengths[over] = True, step + 1
-            open_, chosen = open_[index], chosen[index]
-            if len(open_) and step + 1 < steps:
-                decoding.reorder(index)
+        open_ = open_[index]
         if len(open_) == 0 or step + 1 == steps:
             break
-        if guide is not None:
-            state = guide.follow(state, index, chosen)
-        prefixes = Prefixes(prefixes.inputs, prefixes.rows[index], tokens[open_, : step + 1])
-        hidden = decoding.advance(chosen[:, None])
+        texts.advance(index, chosen[index])
     return [
         Written(tuple(row[:length]), value, finished)
         for row, length, value, finished in zip(

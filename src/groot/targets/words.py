@@ -16,7 +16,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Literal
 
-Kind = Literal["letter", "single", "extend", "joiner", "flag", "other", "space"]
+CharacterClass = Literal["letter", "single", "extend", "joiner", "flag", "other", "space"]
 
 MAX_WORD = 100
 _ASCII_WORD = re.compile(rf"[A-Za-z0-9]{{1,{MAX_WORD}}}|[^A-Za-z0-9\s\x00-\x1f\x7f]")
@@ -43,7 +43,7 @@ _SINGLE = (
 
 
 @lru_cache(maxsize=65536)
-def _kind(character: str) -> Kind:
+def _class_of(character: str) -> CharacterClass:
     code = ord(character)
     category = unicodedata.category(character)
     if code == 0x200D:
@@ -78,31 +78,31 @@ def split_words(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
         matches = list(_ASCII_WORD.finditer(text))
         return tuple(m[0] for m in matches), tuple(m.start() for m in matches)
     edges: list[tuple[int, int]] = []
-    before: Kind = "space"  # the kind that the open word ends with
+    before: CharacterClass = "space"  # of the character that the open word ends with
     n_flags = 0
     for i, character in enumerate(text):
-        kind = _kind(character)
+        its_class = _class_of(character)
         is_open = before != "space"
-        if kind == "space":
+        if its_class == "space":
             before = "space"
             continue
         continues = is_open and (
-            kind in ("extend", "joiner")
+            its_class in ("extend", "joiner")
             or before == "joiner"
-            or (kind == "letter" and before == "letter")
-            or (kind == "flag" and before == "flag" and n_flags % 2 == 1)
+            or (its_class == "letter" and before == "letter")
+            or (its_class == "flag" and before == "flag" and n_flags % 2 == 1)
         )
         if continues and i - edges[-1][0] >= MAX_WORD:
             continues = False
-        n_flags = n_flags + 1 if kind == "flag" and continues else int(kind == "flag")
+        n_flags = n_flags + 1 if its_class == "flag" and continues else int(its_class == "flag")
         if continues:
             edges[-1] = (edges[-1][0], i + 1)
-            if kind == "extend":
-                kind = before if before != "joiner" else "other"
+            if its_class == "extend":
+                its_class = before if before != "joiner" else "other"
             # a joiner glues pictures; between letters it must not glue what is not a letter
-            elif kind == "joiner" and before == "letter":
-                kind = "letter"
+            elif its_class == "joiner" and before == "letter":
+                its_class = "letter"
         else:
             edges.append((i, i + 1))
-        before = kind
+        before = its_class
     return tuple(text[a:b] for a, b in edges), tuple(a for a, _ in edges)

@@ -1,4 +1,4 @@
-"""The T5 code of groot against the model's own: encoder, steps, moved, cut, branched."""
+"""The T5 code of groot against the model's own: encoder, steps, moved, cut."""
 
 from __future__ import annotations
 
@@ -152,24 +152,6 @@ def test_rows_that_are_not_told_are_found_out(model, is_light):
     texts = torch.tensor([0, 2, 2])
     after = torch.cat([first[texts], more, more], dim=1)
     torch.testing.assert_close(hidden, own(model, after, texts)[:, -1:], atol=5e-5, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_branches_see_the_prefix_and_themselves_and_one_is_kept(model, is_light):
-    rows = torch.arange(3)
-    first = torch.tensor([[20], [21], [22]])
-    decoding, _ = model.begin(model.encode(ROWS), rows, first)
-    branches = torch.tensor([[23, 24], [20, 21], [22, 3]])
-    hidden = decoding.branch(branches)
-    index, choice = torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1])
-    kept = branches[index, choice][:, None]
-    whole = torch.cat([first[index], kept, kept], dim=1)
-    plain = own(model, whole, index)
-    torch.testing.assert_close(hidden[index, choice], plain[:, -1], atol=5e-5, rtol=1e-4)
-    decoding.take(index, choice)
-    after = decoding.advance(kept)
-    whole = torch.cat([whole, kept], dim=1)
-    torch.testing.assert_close(after, own(model, whole, index)[:, -1:], atol=5e-5, rtol=1e-4)
 
 
 @torch.no_grad()

@@ -158,28 +158,6 @@ class T5Decoding:
         self.done += tokens.shape[1]
         return hidden
 
-    def branch(self, tokens: Tensor) -> Tensor:
-        """Hidden states [N, k, d] behind each of k alternatives [N, k] for the next token.
-
-        They stand side by side at one position; each sees the prefix and itself. `take` keeps one.
-        """
-        (k,) = tokens.shape[1:]
-        table = self.weights.position_bias(self.done + 1)[:, self.done, : self.done + 1]
-        own = torch.eye(k, dtype=torch.bool, device=tokens.device)
-        past = table[:, None, :-1].expand(-1, k, -1)
-        here = table[:, None, -1:].expand(-1, k, k).masked_fill(~own, torch.finfo(table.dtype).min)
-        return self._pass(tokens, torch.cat([past, here], dim=2)[None], None)
-
-    def take(self, index: Tensor, choice: Tensor) -> None:
-        """Keep the targets `index` [N'], each with one of the alternatives branched just before."""
-        fresh = [None if old is None else old[self.done + choice, index] for old in self.past]
-        if not is_identity(index, self.n_rows):
-            self.reorder(index)
-        for buffer, new in zip(self.past, fresh, strict=True):
-            if buffer is not None and new is not None:
-                buffer[self.done] = new
-        self.done += 1
-
     def _pass(self, tokens: Tensor, bias: Tensor, at: Tensor | slice | None) -> Tensor:
         """One pass over tokens [N, m] behind what is done; bias [1, heads, m, done + m]."""
         weights, n = self.weights, len(tokens)
