@@ -8,7 +8,9 @@ import torch
 from groot.errors import ShapeError
 from groot.models.loading import load_model
 from groot.models.prompts import Prompts
-from groot.models.text_scoring import text_log_p, token_log_p
+from groot.models.scoring import candidate_log_p
+from groot.models.text_scoring import token_log_p
+from groot.targets.grammar import EncodedTarget
 
 PROMPTS = ["play nina", "", "what is the weather in may"]
 TEXTS = [["in the kitchen", "please"], ["a table for two at nine"], ["o", "", "of the year"]]
@@ -24,6 +26,10 @@ def ids(model):
     prompts = Prompts(model.tokenizer, is_causal=model.is_causal)
     inputs = [prompts.input_ids(prompt) for prompt in PROMPTS]
     return inputs, [[prompts.target_ids(text) for text in some] for some in TEXTS]
+
+
+def free(texts):
+    return [[EncodedTarget.free(tokens) for tokens in of_prompt] for of_prompt in texts]
 
 
 def plain_log_p(model, inputs, target):
@@ -42,7 +48,7 @@ def plain_log_p(model, inputs, target):
 @torch.no_grad()
 def test_equals_a_plain_pass(model, ids):
     inputs, targets = ids
-    log_p, is_real = text_log_p(model, inputs, targets)
+    log_p, is_real = candidate_log_p(model, None, inputs, free(targets))
     assert is_real.tolist() == [[True, True, False], [True, False, False], [True] * 3]
     for row, some in enumerate(targets):
         for column, target in enumerate(some):
@@ -67,8 +73,8 @@ def test_gradients_reach_the_weights_and_not_through_padding(model, ids):
 def test_shapes_are_checked(model, ids):
     inputs, targets = ids
     with pytest.raises(ShapeError, match="3 inputs but candidates of 2"):
-        text_log_p(model, inputs, targets[:2])
+        candidate_log_p(model, None, inputs, free(targets[:2]))
     with pytest.raises(ShapeError, match="no candidates"):
-        text_log_p(model, inputs, [[], [], []])
+        candidate_log_p(model, None, inputs, [[], [], []])
     with pytest.raises(ShapeError, match="has no token"):
         token_log_p(model, inputs, [[]], [0])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from groot.data import read_examples
 from groot.data.benchmarks import data_folder
 from groot.errors import DataError, ModelError
-from groot.recipes import start
+from groot.recipes import make_writer
 from groot.recipes.make_writer import label_format
 from groot.registry import Registry
 from groot.targets import FORMATS, MultiClass, SentinelTags, SingleClass
@@ -204,7 +204,7 @@ class Shouted(SingleClass):
 
 def test_one_line_in_the_table_is_enough_for_training_to_pick_a_format(monkeypatch):
     parts = {"shouted": Shouted, **FORMATS}
-    monkeypatch.setattr(start, "FORMATS", Registry("label format", parts))
+    monkeypatch.setattr(make_writer, "FORMATS", Registry("label format", parts))
     assert label_format(of_classes(("BUY",), ("SELL",))).name == "shouted"
     assert label_format(of_classes(("BUY",), ("sell",))).name == "single_class"
 

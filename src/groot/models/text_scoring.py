@@ -1,4 +1,4 @@
-"""Log-probabilities of free texts that are given as token ids; see `scoring` for the sums."""
+"""Log-probabilities of the tokens of free texts that are given as token ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from groot.errors import ShapeError
-from groot.models.scoring import candidate_log_p, collate_targets, decision_log_p
+from groot.models.scoring import collate_targets, decision_log_p
 from groot.models.text_model import TextModel
 from groot.targets.grammar import EncodedTarget
 
@@ -36,13 +36,3 @@ def token_log_p(
         raise ShapeError(f"{len(targets)} targets but {len(rows)} rows: each target needs its row")
     batch = collate_targets(model, [EncodedTarget.free(tokens) for tokens in targets], rows)
     return decision_log_p(model, None, inputs, batch)
-
-
-def text_log_p(
-    model: TextModel,
-    inputs: Sequence[Sequence[int]],
-    candidates: Sequence[Sequence[Sequence[int]]],
-) -> tuple[Tensor, Tensor]:
-    """`candidate_log_p` of free texts in token ids."""
-    targets = [[EncodedTarget.free(tokens) for tokens in of_input] for of_input in candidates]
-    return candidate_log_p(model, None, inputs, targets)
