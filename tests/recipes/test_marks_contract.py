@@ -13,22 +13,27 @@ from pathlib import Path
 
 import pytest
 
-from groot.config import config_from
+import groot
+from groot.config import Config, config_from
 from groot.data.preferences import read_preferences
 from groot.data.read import read_examples
+from groot.engine.marks import mark_of_folder
 from groot.errors import CheckpointError
 from groot.models.loading import load_model
 from groot.recipes.reward_model import RewardModelSettings, train_reward_model
-from groot.recipes.run import train_run
+from groot.recipes.run import train_on, train_run
+from groot.recipes.run_data import read_data
 from groot.recipes.tune_text import TuneSettings, tune_text
 from groot.rewards import parse_rewards
 from groot.writer.generator import Generator
 
 PROMPTS = ("may", "nina", "river", "city", "song", "nine", "two", "paris")
 REWARD = '''
+from counted import WANTED
+
 def score(example, candidates):
-    """Spaces in a text, times a column of the example."""
-    return [example.columns["worth"] * one.text.count(" ") for one in candidates]
+    """What is wanted in a text, times a column of the example."""
+    return [example.columns["worth"] * one.text.count(WANTED) for one in candidates]
 '''
 
 
@@ -48,13 +53,13 @@ class Place:
         return [f"{self.folder / 'reward.py'}:score"]
 
 
-def train(place: Place) -> list[str]:
-    """A run on free text that starts from a model in a folder."""
+def config_of(place: Place) -> Config:
+    """The settings of a short run on free text that starts from a model in a folder."""
     changed = {"optimise": {}, "evaluation": {}, "output": {}, "fit": {}}
     for name, value in place.settings.items():
         section, key = name.split(".")
         changed[section][key] = value
-    config = config_from(
+    return config_from(
         {
             "data": {
                 name: str(place.folder / f"{name}.jsonl") for name in ("train", "dev", "test")
@@ -68,8 +73,32 @@ def train(place: Place) -> list[str]:
             "output": {"report": False, **changed["output"]},
         }
     )
+
+
+def train(place: Place) -> list[str]:
     events: list[object] = []
-    train_run(config, out=place.out, events=events.append)
+    train_run(config_of(place), out=place.out, events=events.append)
+    return notes(events)
+
+
+def train_writer(place: Place) -> list[str]:
+    """The same run, from a writer that the caller has in memory."""
+    config = config_of(place)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"name": None})})
+    events: list[object] = []
+    with parse_rewards(place.reward) as reward:
+        train_on(
+            config,
+            read_data(config),
+            reward,
+            out=place.out,
+            writer=groot.load(place.folder / "model"),
+            events=events.append,
+        )
+    return notes(events)
+
+
+def notes(events: list[object]) -> list[str]:
     return [event.text for event in events if hasattr(event, "text")]
 
 
@@ -83,7 +112,7 @@ def reward_model(place: Place) -> list[str]:
         settings=settings,
         events=events.append,
     )
-    return [event.text for event in events if hasattr(event, "text")]
+    return notes(events)
 
 
 def tune(place: Place) -> list[str]:
@@ -99,7 +128,7 @@ def tune(place: Place) -> list[str]:
             reward=reward,
             events=events.append,
         )
-    return [event.text for event in events if hasattr(event, "text")]
+    return notes(events)
 
 
 # What can be changed
@@ -172,15 +201,22 @@ USERS = {
             "dev": (replace("dev.jsonl", "may", "maz"), "the dev data: changed"),
             "test": (replace("test.jsonl", "may", "maz"), "the test data: changed"),
             "column": (replace("train.jsonl", '"worth": 2', '"worth": 3'), "the training data"),
-            "reward": (replace("reward.py", '" "', '"e"'), "the reward: changed"),
+            "reward": (replace("reward.py", "score(", "score( "), "the reward: changed"),
+            "import": (replace("counted.py", '" "', '"e"'), "the reward: changed"),
             "setting": (setting("fit.learning_rate", 0.01), "fit.learning_rate was 0.001"),
             "selection": (setting("optimise.selects_on", "reward"), "optimise.selects_on was"),
+            "ranks": (setting("optimise.selection_k", 1), "optimise.selection_k was"),
         },
         {
             **FREE,
             "output": setting("output.keep_checkpoints", 5),
             "evaluation": setting("evaluation.bootstrap_samples", 10),
         },
+    ),
+    "train a writer": User(
+        train_writer,
+        {"weights": (flip_weight, "the model to start from: changed")},
+        {"README": describe_model},
     ),
     "reward model": User(
         reward_model,
@@ -197,7 +233,7 @@ USERS = {
             "weights": (flip_weight, "the frozen model: changed"),
             "text": (replace("train.jsonl", "may", "maz"), "the prompts: changed"),
             "column": (replace("train.jsonl", '"worth": 2', '"worth": 3'), "the prompts"),
-            "reward": (replace("reward.py", '" "', '"e"'), "the reward: changed"),
+            "import": (replace("counted.py", '" "', '"e"'), "the reward: changed"),
             "setting": (setting("kl", 0.5), "kl was 0.04 and is 0.5 now"),
         },
         {**FREE, "saving": setting("checkpoint_every_s", 7.0)},
@@ -231,6 +267,7 @@ def write_materials(folder: Path) -> None:
         text = "".join(json.dumps(value) + "\n" for value in values)
         (folder / f"{name}.jsonl").write_text(text)
     (folder / "reward.py").write_text(REWARD)
+    (folder / "counted.py").write_text('WANTED = " "\n')
 
 
 @pytest.fixture
@@ -270,6 +307,20 @@ def test_what_does_not_matter_never_stands_in_the_way(place, change, request):
     user = USERS[request.node.callspec.params["place"]]
     user.free[change](place)
     assert any("is finished" in text for text in user.start(place))
+
+
+@pytest.mark.parametrize("place", ["train"], indirect=True)
+def test_other_numbers_are_measured_again_on_the_same_weights(place):
+    """What is reported never chooses the weights: `optimise.selection_k` does (T9)."""
+    weights = mark_of_folder(place.out / "model")
+    place.settings["evaluation.k"] = 1
+    train(place)
+    assert mark_of_folder(place.out / "model") == weights
+    assert json.loads((place.out / "results.json").read_text())["k"] == 1
+    fresh = Place(place.folder, {"evaluation.k": 1})
+    shutil.rmtree(place.out)
+    train(fresh)
+    assert mark_of_folder(place.out / "model") == weights
 
 
 # What a run that was killed reads again (F7)

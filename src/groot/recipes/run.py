@@ -85,6 +85,7 @@ def train_on(
     objective_of(config.optimise.objective, config.optimise.objective_settings)
     with compute_threads(threads), catch_interrupts() as interrupt:
         accelerator = make_accelerator()
+        made_of = marks_of_run(config, data, reward, writer)
         is_new = not RunFolder(out).is_done("start")
         if is_new:
             # before the folder is made: what cannot be trained should leave none
@@ -92,7 +93,7 @@ def train_on(
             check_writer(writer, data)
             try_reward(data, reward, writer.gold_text)
         with RunFolder(out, is_writer=accelerator.is_main_process) as run:
-            run.check_same_run(marks_of_run(config, data, reward), force=force)
+            run.check_same_run(made_of, force=force)
             job = Job(config, data, reward, run, accelerator, events, interrupt)
             try:
                 return do(job, writer if is_new else None)

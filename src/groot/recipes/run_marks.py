@@ -9,11 +9,18 @@ from typing import Any
 
 from groot.config import Config
 from groot.data.preferences import Preference, PreferenceSet
-from groot.engine.marks import Marks, mark_of_examples, mark_of_file, mark_of_json
+from groot.engine.marks import (
+    Marks,
+    mark_of_examples,
+    mark_of_file,
+    mark_of_json,
+    mark_of_tensors,
+)
 from groot.engine.run_folder import library_versions
 from groot.models.model_marks import mark_of_model
 from groot.recipes.run_data import RunData
 from groot.rewards import Reward
+from groot.writer.writer import Writer
 
 # Settings that never change the weights, so that a run goes on whatever they are: what is printed
 # or kept, how fast, and places of contents that have a mark of their own.
@@ -27,10 +34,18 @@ FREE_SETTINGS = (
 )
 
 
-def marks_of_run(config: Config, data: RunData, reward: Reward) -> Marks:
-    """What a run on these settings, data and reward is made of."""
+def marks_of_run(
+    config: Config, data: RunData, reward: Reward, writer: Writer | None = None
+) -> Marks:
+    """What a run on these settings, data and reward is made of.
+
+    Args:
+        writer: to start from, where the caller gave one; else the config names the model.
+    """
     name, given = config.model.name, config.optimise.candidates_file
     model = None if name is None else mark_of_model(name)
+    if writer is not None:
+        model = mark_of_tensors(writer.model.state_dict())
     free = FREE_SETTINGS if model is None else (*FREE_SETTINGS, "model.name")
     return Marks(
         {
