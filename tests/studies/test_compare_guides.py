@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from groot.engine.events import Note
+from groot.engine.ledger import Ledger
 from groot.errors import ConfigError, DataError
 from groot.guides import GUIDES
 from groot.reward_models.prefix_model import RewardModel
@@ -103,6 +104,18 @@ def test_nothing_to_compare_is_refused(generator, prompts, reward):
         compare_guides(generator, {}, prompts, reward)
     with pytest.raises(DataError, match="no prompts"):
         compare_guides(generator, {"greedy": None}, [], reward)
+
+
+def test_prompts_that_a_generator_has_seen_are_told(make_generator, prompts, reward):
+    frozen, tuned = make_generator(), make_generator()
+    tuned.ledger = Ledger().with_texts("learnt_from", [prompts[0].text.upper(), "something else"])
+    entries = {"top_k": Entry(frozen, top_k=5), "dpo": Entry(tuned, top_k=5)}
+    comparison = compare_guides(
+        frozen, entries, prompts, reward, settings=WritingSettings(n_samples=1, max_new_tokens=3)
+    )
+    (sentence,) = comparison["seen_before"]["dpo"]
+    assert sentence.startswith("1 of 4 texts stands among those that the model learnt from")
+    assert "top_k" not in comparison["seen_before"]
 
 
 # --- what is taken from a folder ----------------------------------------------------------------

@@ -168,7 +168,7 @@ def compare_guides(
                 )
             more["weights_tried"] = trials.tried
             more["weight_prompts"] = {"used": trials.n_prompts, "left_out": trials.n_left_out}
-        found = compare(
+        comparison = compare(
             contenders.generator,
             {name: make_entry(name, contenders) for name in rows},
             examples,
@@ -177,36 +177,40 @@ def compare_guides(
             out=None if out is None else RunFiles(out, is_restarted=force),
             events=events,
         )
-    found |= more
+    comparison |= more
     path = None
     if out is not None:
         from groot.engine.files import write_json
         from groot.report import write_report
 
-        write_json(out / GUIDES_FILE, found)
+        write_json(out / GUIDES_FILE, comparison)
         path = write_report(out)
     if json:
-        answer_json(found | ({} if path is None else {"report": str(path)}))
+        answer_json(comparison | ({} if path is None else {"report": str(path)}))
         return
-    _print(found)
+    _print(comparison)
     if path is not None:
         answer(f"report: {path}")
 
 
-def _print(found: Mapping[str, Any]) -> None:
+def _print(comparison: Mapping[str, Any]) -> None:
     from groot.cli.guide_tables import claims_table, guides_table
 
-    answer_table(guides_table(found))
-    if found["claims"]:
-        answer_table(claims_table(found))
-    for name, values in found["weights_tried"].items():
+    answer_table(guides_table(comparison))
+    if comparison["claims"]:
+        answer_table(claims_table(comparison))
+    for name, values in comparison["weights_tried"].items():
         shown = ", ".join(f"{weight}: {value:.3f}" for weight, value in values.items())
         answer(f"weights tried for {name}, mean dev reward: {shown}")
-    left_out = found.get("weight_prompts", {}).get("left_out")
+    left_out = comparison.get("weight_prompts", {}).get("left_out")
     if left_out:
         answer(f"{left_out} prompts of --dev stand in --prompts, too: no weight was chosen on them")
-    if found["left_out"]:
+    sentences = [line for lines in comparison["seen_before"].values() for line in lines]
+    for sentence in dict.fromkeys(sentences):
+        answer(f"warning: {sentence}")
+    if comparison["left_out"]:
+        costly = ", ".join(comparison["left_out"])
         answer(
-            f"left out because they cost most of the time: {', '.join(found['left_out'])}; name"
-            " them in --guides to compare them"
+            f"left out because they cost most of the time: {costly}; name them in --guides to"
+            " compare them"
         )

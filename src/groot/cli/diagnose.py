@@ -102,7 +102,7 @@ def diagnose(
         {name: guide for name, guide in made.items() if isinstance(guide, Guide)},
     )
     with watcher() as events, contenders.generator.reward(reward) as gold:
-        found = ask(
+        diagnosis = ask(
             contenders.generator,
             examples,
             gold,
@@ -111,22 +111,22 @@ def diagnose(
             out=out,
             events=events,
         )
-    found |= {"generator": str(folder), "prompts": prompts}
+    diagnosis |= {"generator": str(folder), "prompts": prompts}
     path = None
     if out is not None:
         from groot.engine.files import write_json
         from groot.report import write_report
 
-        write_json(out / DIAGNOSIS_FILE, found)
+        write_json(out / DIAGNOSIS_FILE, diagnosis)
         path = write_report(out)
     if json:
-        answer_json(found | ({} if path is None else {"report": str(path)}))
+        answer_json(diagnosis | ({} if path is None else {"report": str(path)}))
         return
-    for table in diagnosis_tables_of_guides(found):
+    for table in diagnosis_tables_of_guides(diagnosis):
         answer_table(table)
-    if found["one_reward"]:
-        answer(f"{found['one_reward']:.0%} of the prompts: all samples have one reward")
-    for name, share in found["disagreement"].items():
+    if diagnosis["one_reward"]:
+        answer(f"{diagnosis['one_reward']:.0%} of the prompts: all samples have one reward")
+    for name, share in diagnosis["disagreement"].items():
         shown = "-" if share is None else f"{share:.0%}"
         answer(f"{name}: order {shown} of the prefixes differently")
     if path is not None:

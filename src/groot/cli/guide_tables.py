@@ -11,11 +11,11 @@ from groot.cli.console import harmless
 from groot.cli.tables import new_table, number, with_interval
 
 
-def guides_table(found: Mapping[str, Any]) -> Table:
+def guides_table(comparison: Mapping[str, Any]) -> Table:
     """One row for each guide."""
-    base = found["titles"].get(found["baseline"], found["baseline"])
+    base = comparison["titles"].get(comparison["baseline"], comparison["baseline"])
     table = new_table(
-        f"{found['n_prompts']} prompts, gold reward {harmless(found['reward'])}",
+        f"{comparison['n_prompts']} prompts, gold reward {harmless(comparison['reward'])}",
         "",
         "reward",
         "± s.e.",
@@ -29,9 +29,9 @@ def guides_table(found: Mapping[str, Any]) -> Table:
         "RM tokens/token",
         "LM tokens/token",
     )
-    for name, row in found["rows"].items():
+    for name, row in comparison["rows"].items():
         table.add_row(
-            found["titles"][name],
+            comparison["titles"][name],
             number(row["reward"]),
             number(row["standard_error"]),
             number(row.get("win_rate")),
@@ -51,10 +51,10 @@ def guides_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def claims_table(found: Mapping[str, Any]) -> Table:
+def claims_table(comparison: Mapping[str, Any]) -> Table:
     """Pairs of rows, corrected for their number."""
     table = new_table("pairs of rows", "", "difference [95 %]", "p (Holm)", "won")
-    for name, claim in found["claims"].items():
+    for name, claim in comparison["claims"].items():
         table.add_row(
             name,
             with_interval(claim["difference"], claim["difference_interval"]),
@@ -64,11 +64,11 @@ def claims_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
+def diagnosis_tables_of_guides(diagnosis: Mapping[str, Any]) -> list[Table]:
     """The four questions of `groot diagnose`."""
     prefixes = new_table(
-        f"{found['n_pairs']} pairs: is the prefix of the winner worth more? ({found['rollouts']}"
-        " rollouts each)",
+        f"{diagnosis['n_pairs']} pairs: is the prefix of the winner worth more?"
+        f" ({diagnosis['rollouts']} rollouts each)",
         "share of the text",
         "pairs",
         "winner's better: mean [95 %]",
@@ -76,7 +76,7 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
         "winner's better: best [95 %]",
         "p (Holm)",
     )
-    for row in found["continuations"]:
+    for row in diagnosis["continuations"]:
         prefixes.add_row(
             f"{row['cut']:.0%}",
             str(row["n_pairs"]),
@@ -86,7 +86,7 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
             number(row["best"]["holm_p_value"], digits=4),
         )
     tables = [prefixes]
-    if found["spread"]:
+    if diagnosis["spread"]:
         spread = new_table(
             "is reward spread over the tokens? (Gini 0: evenly; near 1: one token)",
             "reward model",
@@ -94,7 +94,7 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
             "largest share",
             "if even",
         )
-        for name, spreading in found["spread"].items():
+        for name, spreading in diagnosis["spread"].items():
             spread.add_row(
                 name,
                 with_interval(spreading["gini"], spreading["gini_interval"]),
@@ -109,7 +109,7 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
             "flips a pair",
             "right at 50 %",
         )
-        for name, orders in found["order"].items():
+        for name, orders in diagnosis["order"].items():
             half = next(row["right"] for row in orders["by_cut"] if row["cut"] == 0.5)
             order.add_row(
                 name,
@@ -120,11 +120,11 @@ def diagnosis_tables_of_guides(found: Mapping[str, Any]) -> list[Table]:
             )
         tables += [spread, order]
     ranks = new_table(
-        f"token mean reciprocal rank of the best of {found['n_samples']} samples",
+        f"token mean reciprocal rank of the best of {diagnosis['n_samples']} samples",
         "guide",
         "value [95 %]",
         "tokens at rank 1",
     )
-    for name, rank in found["ranks"].items():
+    for name, rank in diagnosis["ranks"].items():
         ranks.add_row(name, with_interval(rank["value"], rank["interval"]), number(rank["first"]))
     return [*tables, ranks]

@@ -54,12 +54,12 @@ def pair_report(pairs: Sequence[PairScores]) -> dict[str, Any]:
     wins = [_wins(pair.gap(_length(pair))) for pair in pairs]
     tenths = []
     for tenth in range(1, N_TENTHS + 1):
-        found = []
+        of_tenth = []
         for pair in pairs:
             length = math.ceil(_length(pair) * tenth / N_TENTHS)
             if length > pair.n_shared:
-                found.append(_wins(pair.gap(length)))
-        tenths.append({"share": tenth / N_TENTHS, "accuracy": _mean(found), "n": len(found)})
+                of_tenth.append(_wins(pair.gap(length)))
+        tenths.append({"share": tenth / N_TENTHS, "accuracy": _mean(of_tenth), "n": len(of_tenth)})
     chances = [_sigmoid(pair.gap(_length(pair))) for pair in pairs]
     seen = [*chances, *(1 - chance for chance in chances)]
     won = [*(True for _ in chances), *(False for _ in chances)]
@@ -84,8 +84,8 @@ def n_shared(first: Sequence[int], second: Sequence[int]) -> int:
     2
     """
     count = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
+    for first_token, second_token in zip(first, second, strict=False):
+        if first_token != second_token:
             break
         count += 1
     return count

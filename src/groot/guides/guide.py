@@ -88,8 +88,11 @@ class Listed:
     @classmethod
     def setting_defaults(cls) -> dict[str, Any]:
         """The default of each setting."""
-        parameters = inspect.signature(cls).parameters.values()
-        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(cls).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from groot.engine.events import Note, OnEvent, StageFinished, StageStarted, StepDone, ignore_events
 from groot.engine.files import write_json
+from groot.engine.ledger import seen_sentence
 from groot.engine.marks import Marks, differences
 from groot.errors import ConfigError, DataError
 from groot.evaluation.guide_table import GuideRun, guide_table, pairs_of
@@ -84,7 +85,9 @@ def compare_guides(
         events: is called with the progress.
 
     Returns:
-        rows: of `guide_table`; claims: of `pairs_of`; settings; examples: some texts of each row.
+        rows: of `guide_table`; claims: of `pairs_of`; settings; seen_before: of each row whose
+        generator has seen some of the prompts, what its ledger says of them; examples: some texts
+        of each row.
 
     Raises:
         ConfigError: without an entry.
@@ -115,7 +118,7 @@ def compare_guides(
             runs[name] = run
         events(StepDone("compare", number, len(entries)))
     events(StageFinished("compare", time.monotonic() - start))
-    found = {
+    comparison = {
         "version": VERSION,
         "n_prompts": len(examples),
         "n_samples": settings.n_samples,
@@ -127,6 +130,7 @@ def compare_guides(
         "rows": guide_table(runs, baseline=BASELINE, seed=settings.seed),
         "claims": pairs_of(runs, CLAIMS, seed=settings.seed),
         "settings": {name: dict(entry.settings) for name, entry in entries.items()},
+        "seen_before": _seen_before(entries, examples),
         "examples": [
             {
                 "prompt": example.text,
@@ -136,8 +140,19 @@ def compare_guides(
         ],
     }
     if out is not None:
-        write_json(out.folder / GUIDES_FILE, found)
-    return found
+        write_json(out.folder / GUIDES_FILE, comparison)
+    return comparison
+
+
+def _seen_before(entries: Mapping[str, Entry], examples: Sequence[Example]) -> dict[str, list[str]]:
+    """What the ledger of each row's generator says of the prompts; rows without are left out."""
+    texts = [example.text for example in examples]
+    seen = {name: entry.generator.ledger.seen(texts) for name, entry in entries.items()}
+    return {
+        name: [seen_sentence(use, count, len(texts)) for use, count in uses.items()]
+        for name, uses in seen.items()
+        if uses
+    }
 
 
 def _keep_run(path: Path, made_of: Marks | None, run: GuideRun) -> None:

@@ -74,14 +74,14 @@ class _CountedScoring(PrefixScoring):
         self.calls, self.tokens = self._scoring.calls, self._scoring.tokens
 
     def score(self, tokens: Tensor) -> Tensor:
-        found = self._scoring.score(tokens)
+        rewards = self._scoring.score(tokens)
         self._count()
-        return found
+        return rewards
 
     def score_all(self) -> Tensor:
-        found = self._scoring.score_all()
+        rewards = self._scoring.score_all()
         self._count()
-        return found
+        return rewards
 
     def advance(self, index: Tensor, tokens: Tensor) -> None:
         self._scoring.advance(index, tokens)

@@ -164,7 +164,7 @@ def diagnose(
     events(StepDone("diagnose", 4, 4))
     seconds = time.monotonic() - start
     events(StageFinished("diagnose", seconds, {"pairs": len(samples.pairs)}))
-    found = {
+    diagnosis = {
         "version": VERSION,
         "reward": reward.name,
         "n_prompts": len(examples),
@@ -189,8 +189,8 @@ def diagnose(
     }
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / DIAGNOSIS_FILE, found)
-    return found
+        write_json(out / DIAGNOSIS_FILE, diagnosis)
+    return diagnosis
 
 
 def _best(texts: Sequence[Written], values: Sequence[float | None]) -> Written | None:

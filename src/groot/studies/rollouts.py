@@ -137,17 +137,17 @@ def token_ranks(
     ranks: list[list[int]] = [[] for _ in outputs]
     for first in range(0, len(outputs), batch_size):
         batch = list(range(first, min(first + batch_size, len(outputs))))
-        some = [inputs[i] for i in batch]
+        batch_inputs = [inputs[i] for i in batch]
         rows = torch.arange(len(batch), device=model.device)
-        prefixes = Prefixes(some, rows, rows.new_zeros((len(batch), 0)))
-        decoding, hidden = model.begin(model.encode(some), rows, prefixes.tokens)
-        state = None if guide is None else guide.begin(some, rows)
+        prefixes = Prefixes(batch_inputs, rows, rows.new_zeros((len(batch), 0)))
+        decoding, hidden = model.begin(model.encode(batch_inputs), rows, prefixes.tokens)
+        state = None if guide is None else guide.begin(batch_inputs, rows)
         last, step = hidden[:, -1], 0
         while True:
             taken = torch.tensor([outputs[i][step] for i in batch], device=model.device)
             log_p = model.logits(last).float().log_softmax(1)
-            found, state = _ranks_of(log_p, taken, prefixes, guide, state)
-            for i, rank in zip(batch, found.tolist(), strict=True):
+            ranked, state = _ranks_of(log_p, taken, prefixes, guide, state)
+            for i, rank in zip(batch, ranked.tolist(), strict=True):
                 ranks[i].append(rank)
             step += 1
             kept = [at for at, i in enumerate(batch) if len(outputs[i]) > step]
@@ -158,7 +158,7 @@ def token_ranks(
             if guide is not None:
                 state = guide.follow(state, index, taken)
             prefixes = Prefixes(
-                some,
+                batch_inputs,
                 prefixes.rows[index],
                 torch.cat([prefixes.tokens[index], taken[:, None]], dim=1),
             )
