@@ -10,7 +10,7 @@ from typing import Any, Literal
 from groot.data.settings import RowSettings
 from groot.errors import DataError
 
-Kind = Literal["spans", "classes", "tags"]
+GoldKind = Literal["spans", "classes", "tags"]
 
 TEXT_FIELDS = ("text", "prompt", "sentence")
 TOKEN_FIELDS = ("tokens", "words", "tokenized_text")
@@ -38,7 +38,7 @@ class Layout:
         filters_answers: rows whose answer is not "accept" are left out, as Prodigy writes them.
     """
 
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    kinds: Mapping[str, GoldKind] = field(default_factory=dict)
     is_one_hot: frozenset[str] = frozenset()
     filters_answers: bool = False
 
@@ -77,7 +77,7 @@ def find_layout(
                 f" the {one_hot[name].length} classes.\n  Set label_names=[first, second, ...]."
             )
     has_spans = any("spans" in kinds for kinds in golds)
-    kinds: dict[str, Kind] = {
+    kinds: dict[str, GoldKind] = {
         name: "spans"
         if has_spans and set(counts) == {"empty"}
         else _decide(path, name, counts, first, settings)
@@ -154,7 +154,7 @@ def _decide(
     counts: Counter[str],
     first: Mapping[tuple[str, str], str],
     settings: RowSettings,
-) -> Kind:
+) -> GoldKind:
     """The kind of gold in a field, by the task or by nearly all of its values."""
     told = {kind: n for kind, n in counts.items() if kind != "empty"}
     if settings.task == "classes":

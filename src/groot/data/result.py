@@ -10,7 +10,7 @@ from typing import Literal
 from groot.errors import DataError
 from groot.types import Example
 
-Kind = Literal[
+ProblemKind = Literal[
     "row",  # anything that none of the following names
     "encoding",
     "json",
@@ -35,14 +35,14 @@ class Problem:
         source: "path:line" of the row.
         reason: what is wrong, in words.
         row: the row as it was read, cut to `ROW_LENGTH` characters.
-        kind: what is wrong, in one of the words of Kind.
+        kind: what is wrong, in one of the words of ProblemKind.
         n_spans: gold spans that the row held.
     """
 
     source: str
     reason: str
     row: str = ""
-    kind: Kind = "row"
+    kind: ProblemKind = "row"
     n_spans: int = 0
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ ROW_LENGTH = 500
 class RowError(Exception):
     """Raised while one row is turned into an Example; readers make a Problem of it."""
 
-    def __init__(self, reason: str, kind: Kind = "row", n_spans: int = 0) -> None:
+    def __init__(self, reason: str, kind: ProblemKind = "row", n_spans: int = 0) -> None:
         super().__init__(reason)
         self.reason, self.kind, self.n_spans = reason, kind, n_spans
 
