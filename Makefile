@@ -2,6 +2,7 @@
 # make demo    train and optimise a small labeler on the sample; SEED=2 for another seed
 # make test    all tests and the examples in the docstrings
 # make check   lint, format, types, examples in the docstrings
+# make mutated read 1,000 files broken as those of people are, which takes a minute
 # make bench   train on the four benchmarks and print the table of the README, then
 #              make bench-search (beside generate and CTranslate2) and make bench-taggers (beside
 #              spaCy), which write docs/benchmarks.md and take the models that were trained
@@ -15,7 +16,7 @@ BIN = .venv/bin
 
 TRAINED = $(foreach name,$(filter mit_restaurant snips,$(BENCH)),$(name)=runs/bench/$(name)-seed-$(SEED))
 
-.PHONY: setup demo test check bench bench-training bench-search bench-taggers
+.PHONY: setup demo test check mutated bench bench-training bench-search bench-taggers
 .DELETE_ON_ERROR:
 
 setup: .venv/.installed
@@ -41,6 +42,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --doctest-modules src
+
+# 1,000 files broken as people's files are: nothing is misread without a warning
+mutated: setup
+	GROOT_MUTATED=1000 $(BIN)/python -m pytest tests/data/test_mutated_files.py
 
 bench:
 	$(MAKE) bench-training

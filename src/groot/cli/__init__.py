@@ -16,6 +16,7 @@ from groot import __version__
 from groot.cli.calibrate import calibrate
 from groot.cli.compare_guides import compare_guides
 from groot.cli.console import say
+from groot.cli.convert import convert
 from groot.cli.diagnose import diagnose
 from groot.cli.doctor import doctor
 from groot.cli.evaluate import evaluate
@@ -47,6 +48,7 @@ app.command(cls=RewardCommand, no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(calibrate)
 app.command(cls=RewardCommand, no_args_is_help=True)(threshold)
 app.command(no_args_is_help=True)(doctor)
+app.command(no_args_is_help=True)(convert)
 app.command("compare-guides", cls=RewardCommand, no_args_is_help=True)(compare_guides)
 app.command(cls=RewardCommand, no_args_is_help=True)(diagnose)
 app.command("reward-model", no_args_is_help=True)(reward_model)

@@ -20,7 +20,7 @@ ReaderOption = Annotated[
 ]
 
 
-def parse_reader(settings: Sequence[str] | None) -> dict[str, Any]:
+def parse_reader(settings: Sequence[str] | None, *, option: str = "--reader") -> dict[str, Any]:
     """Names and values, the values read as YAML.
 
     Raises:
@@ -32,8 +32,8 @@ def parse_reader(settings: Sequence[str] | None) -> dict[str, Any]:
     pairs = [setting.partition("=") for setting in settings or ()]
     wrong = ["".join(pair) for pair in pairs if not (pair[0] and pair[1])]
     if wrong:
-        raise ConfigError(f"--reader {' '.join(wrong)}: write name=value, such as scheme=IOB1")
+        raise ConfigError(f"{option} {' '.join(wrong)}: write name=value, such as scheme=IOB1")
     try:
         return {name: yaml.safe_load(value) for name, _, value in pairs}
     except yaml.YAMLError as error:
-        raise ConfigError(f"--reader: a value is not valid YAML: {error}") from error
+        raise ConfigError(f"{option}: a value is not valid YAML: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from groot.data.column_shape import Columns, Shape, find_shape, is_blank
 from groot.data.file_format import FileFormat
 from groot.data.head import Head
-from groot.data.lines import Line, check_encoding, find_encoding, read_lines
+from groot.data.lines import CUT, Line, check_encoding, find_encoding, is_cut, read_lines
 from groot.data.result import Problem, Reading, ReadResult, RowError
 from groot.data.settings import TagSettings, WriteSettings
 from groot.data.tagged import TaggedRow, read_tagged
@@ -85,8 +85,20 @@ def read_columns(path: str | Path, **given: Any) -> ReadResult:
         },
         doubts=shape.doubts,
     )
-    rows = _rows(path, chain(head, lines), shape, settings.id_prefix or Path(path).stem)
+    prefix = settings.id_prefix or Path(path).stem
+    rows = list(_rows(path, chain(head, lines), shape, prefix))
+    if is_cut(path) and _is_last_odd(rows, shape):
+        reading = replace(reading, doubts=(*reading.doubts, CUT))
     return read_tagged(path, rows, settings, reading=reading)
+
+
+def _is_last_odd(rows: Sequence[TaggedRow | Problem], shape: Shape) -> bool:
+    """Whether the last line ends with what may be cut: a tag found nowhere else, or a word."""
+    if not rows or isinstance(rows[-1], Problem):
+        return False
+    last = (rows[-1].tags or ("O",))[-1]
+    n_same = sum((row.tags or ()).count(last) for row in rows if isinstance(row, TaggedRow))
+    return n_same == 1 or shape.word == shape.n_columns - 1
 
 
 def _rows(

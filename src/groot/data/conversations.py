@@ -7,7 +7,7 @@ from typing import Any
 
 from groot.data.result import RowError
 
-Messages = Sequence[Mapping[str, Any]]
+Messages = Sequence[Mapping[str, str]]
 JoinMessages = Callable[[Messages], str]
 _TEXTS = {"text", "prompt", "sentence", "tokens", "words", "completion", "reference"}
 # names of the two speakers in files of conversations
@@ -26,7 +26,7 @@ def join_messages(messages: Messages) -> str:
     'system: Be brief.\\nuser: Hello'
     """
     if len(messages) == 1:
-        return str(messages[0]["content"])
+        return messages[0]["content"]
     return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
 
 

@@ -21,7 +21,7 @@ MAX_PLACES = 100
 # share of rows above which rows that cannot be used are an error
 _MAX_BAD_SHARE = 0.1
 # kinds of notes on rows whose gold was changed to fit, or read in part
-_CHANGED = ("overlap", "discontinuous", "annotators")
+_CHANGED = ("overlap", "discontinuous", "not read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def read_named_rows(
     format: str,
     adapt: Adapt | None = None,
     unit: OffsetUnit | None = None,
+    notes: list[Problem] | None = None,
+    doubts: Sequence[str] = (),
 ) -> ReadResult:
     """Read one Example per row.
 
@@ -80,11 +82,13 @@ def read_named_rows(
         format: the name of the format.
         adapt: as in read_json_file.
         unit: of offsets, for the whole file; None: as in the settings.
+        notes: what was read with a change so far.
+        doubts: what the file could mean besides.
 
     Raises:
         DataError: for gold of two kinds, or if no row can be used.
     """
-    notes: list[Problem] = []
+    notes = [] if notes is None else notes
     plain = [(*_plain(row, settings, adapt, notes), row_id) for row, row_id in rows]
     mappings = [(source, row) for source, row, _, _ in plain if isinstance(row, Mapping)]
     layout = find_layout(where, mappings, settings)
@@ -101,7 +105,8 @@ def read_named_rows(
             except RowError as error:
                 yield error.problem(source, text)
 
-    reading = Reading(format, _parts(mappings, layout, unit or settings.offset_unit))
+    parts = _parts(mappings, layout, unit or settings.offset_unit)
+    reading = Reading(format, parts, doubts=tuple(doubts))
     return read_tagged(where, examples(), settings, reading=reading, notes=notes)
 
 
@@ -114,7 +119,7 @@ def _plain(
         return row
 
     def note(reason: str) -> None:
-        notes.append(RowError(reason, "annotators").problem(source, text))
+        notes.append(RowError(reason, "not read").problem(source, text))
 
     try:
         if adapt is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from groot.data.result import Problem, RowError
 from groot.errors import ConfigError, DataError
 
 MAX_LINE_BYTES = 1 << 20
+CUT = "the file ends without a line end, so its last line may be cut short"
 
 # number of a line from 1, and the line or the problem with it
 Line = tuple[int, str | Problem]
@@ -67,6 +69,15 @@ def find_encoding(path: str | Path) -> str:
             else:
                 n_good += 1
     return "cp1252" if n_bad and not n_good else "utf-8"
+
+
+def is_cut(path: str | Path) -> bool:
+    """Whether the last line of a file has no line end, as where a file was cut short."""
+    with open_binary(path) as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 2))
+        tail = file.read()
+    return bool(tail) and b"\n" not in tail
 
 
 def check_encoding(name: str | None) -> None:

@@ -1,6 +1,7 @@
 """Preferences: of two outputs of a prompt, which one is better. From files, or from candidates.
 
-A row of JSON lines, or of a dataset, has the columns that TRL has:
+A row of JSON lines, of a JSON array or of a dataset has the columns that TRL has, or one of the
+forms of `groot.data.preference_forms`:
 
     {"prompt": "Name a singer.", "chosen": "Nina Simone", "rejected": "Paris"}
     {"prompt": [{"role": "user", "content": "..."}], "chosen": [{"role": "assistant", ...}], ...}
@@ -13,15 +14,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from groot.data.candidates import CandidateRow
+from groot.data.conversations import JoinMessages, join_messages
 from groot.data.hub import load_split
-from groot.data.jsonl import parse_json
-from groot.data.lines import check_text, read_lines
+from groot.data.json_values import read_values
+from groot.data.lines import check_text
+from groot.data.preference_forms import plain_pairs
 from groot.data.result import Problem, RowError, nothing_to_use
 from groot.errors import ConfigError, DataError
 from groot.types import Example, Gold
@@ -30,9 +33,6 @@ _REWARD_FIELDS = {
     "chosen": ("score_chosen", "chosen_reward"),
     "rejected": ("score_rejected", "rejected_reward"),
 }
-
-Messages = Sequence[Mapping[str, str]]
-JoinMessages = Callable[[Messages], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +71,6 @@ class PreferenceSet:
     where: str = ""
 
 
-def join_messages(messages: Messages) -> str:
-    """A conversation as plain text: for outputs, and for tokenizers without a chat template.
-
-    One message alone is its content. Several are written as "role: content", a line each.
-
-    >>> join_messages([{"role": "user", "content": "Hello"}])
-    'Hello'
-    >>> join_messages([{"role": "system", "content": "Be brief."},
-    ...                {"role": "user", "content": "Hello"}])
-    'system: Be brief.\\nuser: Hello'
-    """
-    if len(messages) == 1:
-        return messages[0]["content"]
-    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
-
-
 def read_preferences(
     where: str | Path,
     *,
@@ -109,8 +93,8 @@ def read_preferences(
             or if none can.
     """
     rows: Iterable[tuple[str, Any]]
-    if Path(where).is_file() or Path(where).suffix == ".jsonl":
-        rows = _json_rows(Path(where))
+    if Path(where).is_file() or Path(where).suffix in (".jsonl", ".json"):
+        rows = ((f"{where}:{number}", row) for number, row, _ in read_values(where))
     else:
         dataset, name = load_split(where, split)
         rows = ((f"{where}:{name}:{number}", row) for number, row in enumerate(dataset, start=1))
@@ -142,7 +126,7 @@ def preferences_of_rows(
     'Paris'
     """
     found = PreferenceSet(where=where)
-    for source, row in rows:
+    for source, row in plain_pairs(rows):
         if isinstance(row, Problem):
             found.problems.append(row)
             continue
@@ -153,19 +137,6 @@ def preferences_of_rows(
     if not found.pairs:
         raise nothing_to_use(where, found.problems)
     return found
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, line in read_lines(path):
-        source = f"{path}:{number}"
-        if isinstance(line, Problem):
-            yield source, line
-        elif line.strip():
-            try:
-                row = parse_json(line)
-            except RowError as error:
-                row = error.problem(source, line)
-            yield source, row
 
 
 def _read(

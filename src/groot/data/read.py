@@ -32,6 +32,11 @@ READERS: Registry[FileFormat] = Registry(
         "prodigy": "groot.data.prodigy:FORMAT",
         "spacy": "groot.data.spacy_json:FORMAT",
         "gliner": "groot.data.gliner:FORMAT",
+        "brat": "groot.data.brat:FORMAT",
+        "webanno": "groot.data.webanno:FORMAT",
+        "pubtator": "groot.data.pubtator:FORMAT",
+        "conllu": "groot.data.conllu:FORMAT",
+        "conll2012": "groot.data.conll2012:FORMAT",
     },
 )
 

@@ -23,7 +23,7 @@ ProblemKind = Literal[
     "duplicate id",
     "answer",
     "illegal tag",
-    "annotators",
+    "not read",
 ]
 
 

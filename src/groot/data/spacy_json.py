@@ -12,6 +12,7 @@ from groot.data.json_rows import read_json_file
 from groot.data.result import Problem, ReadResult, RowError
 from groot.data.settings import RowSettings, WriteSettings
 from groot.data.written import write_json_array
+from groot.errors import DataError
 from groot.types import Example
 
 # from which score on a category of a text is one of its classes
@@ -36,6 +37,12 @@ def read_spacy(path: str | Path, **given: Any) -> ReadResult:
     Raises:
         DataError: for a missing or empty file, or if no text can be used.
     """
+    if Path(path).suffix == ".spacy" and Path(path).exists():
+        raise DataError(
+            f"{path}: a binary file of spaCy, which only spaCy reads.\n"
+            "  Write its texts as JSON lines: json.dumps(doc.to_json()) for each doc of\n"
+            "  DocBin().from_disk(path).get_docs(spacy.blank('en').vocab)"
+        )
     return read_json_file(path, RowSettings(**given), format="spacy", adapt=_doc)
 
 
@@ -86,6 +93,8 @@ def _nested(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _looks_like(head: Head) -> float:
+    if head.suffix == ".spacy":
+        return 0.99
     tuples = [
         value
         for value in head.values
