@@ -44,6 +44,29 @@ def test_errors_end_with_2(groot, tmp_path):
     assert finding["examples"][0] == f"{train}:13"
 
 
+def test_how_a_file_was_read_is_said_and_what_else_it_could_mean(groot, tmp_path):
+    train = tmp_path / "train.tsv"
+    block = "1\tplay\tO\tO\n2\tnina\tB-artist\tB-person\n3\trose\tI-artist\tO\n\n"
+    train.write_text(block * 12)
+    told = groot("doctor", train)
+    assert told.code == 1
+    assert "train: read as columns (words: column 1, tags: column 2" in " ".join(told.out.split())
+    assert "tag_column=3 takes the other" in " ".join(told.out.split())
+    found = json.loads(groot("doctor", train, "--json").out)
+    assert found["splits"]["train"]["reading"].startswith("columns (words: column 1")
+
+
+def test_a_small_file_is_looked_at_too(groot, tmp_path):
+    train = tmp_path / "train.jsonl"
+    train.write_text('{"text": "play nina", "spans": [[5, 9, "artist"]]}\nbad\n')
+    told = groot("doctor", train, "--json")
+    assert told.code == 2
+    found = json.loads(told.out)
+    assert (found["splits"]["train"]["rows"], list(found["splits"])) == (2, ["train"])
+    (finding,) = [one for one in found["findings"] if one["what"] == "rows that cannot be used"]
+    assert finding["examples"] == [f"{train}:2"]
+
+
 def test_a_file_that_is_not_there(groot, tmp_path):
     told = groot("doctor", tmp_path / "none.conll")
     assert told.code == 2

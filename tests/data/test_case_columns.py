@@ -134,6 +134,15 @@ def test_12_label_studio_conll_with_labels_of_two_words(tmp_path):
     assert labels(result) == {"Full name": 24, "Home town": 24}
 
 
+def test_prose_is_no_column_file(tmp_path):
+    prose = write(tmp_path / "a.txt", "It was a dark night.\n\nThe wind blew cold.\n\n" * 9)
+    with pytest.raises(DataError, match="format of this file is not clear"):
+        read_examples(prose)
+    lines = write(tmp_path / "b.conll", "".join(f"word{i} value{i}\n\n" for i in range(60)))
+    with pytest.raises(DataError, match=r"60 different values in 60 lines.*\n.*tag_column=1"):
+        read_examples(lines)
+
+
 def test_comments_never_tip_the_scheme(tmp_path):
     # with one column more, MultiCoNER's comment has as many cells as its words have
     text = blocks(lambda n, word, tag: f"{word} _ _ {tag}", above="# id {0}f domain=en{0}\n")

@@ -93,6 +93,14 @@ def test_23_lists_of_classes_as_python_writes_them(tmp_path):
     }
 
 
+def test_a_word_a_row_without_a_sentence_is_told(tmp_path):
+    text = "word,tag\n" + "play,O\nnina,B-artist\n\n" * 3
+    path = write(tmp_path / "a.csv", text)
+    with pytest.raises(DataError, match="format=columns"):
+        read_examples(path)
+    assert labels(read_examples(path, format="columns")) == {"artist": 3}
+
+
 def test_23_a_header_that_is_not_known_is_asked_about(tmp_path):
     rows = "".join(f"hallo {i},{['gut', 'schlecht'][i % 2]}\n" for i in range(8))
     path = write(tmp_path / "a.csv", "Kommentar,Urteil\n" + rows)

@@ -284,6 +284,35 @@ def test_spans_that_overlap_are_counted_and_made_flat(tmp_path, overlap, kept):
     assert {"changed gold", "gold out of reach"} <= {f.what for f in diagnosis.findings}
 
 
+def test_offsets_that_count_tokens_are_told_and_read_by_a_setting(tmp_path):
+    row = {"tokens": ["anna", "berg", "flew"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}
+    path = write_rows(tmp_path / "a.jsonl", [row] * 3)
+    with pytest.raises(DataError, match="set token_offsets=true"):
+        read_examples(path)
+    result = read_examples(path, token_offsets=True)
+    assert [span.text for span in result.examples[0].spans] == ["anna berg"]
+    row["entities"][0]["end"] = 9
+    beyond = write_rows(tmp_path / "b.jsonl", [row])
+    with pytest.raises(DataError, match="is none of the 3 tokens"):
+        read_examples(beyond, token_offsets=True)
+
+
+def test_a_list_written_as_text_is_no_class(tmp_path):
+    rows = [{"text": "anna flew", "label": '[[0, 4, "PER"]]'}] * 3
+    with pytest.raises(DataError, match="is a list written as text"):
+        read_examples(write_rows(tmp_path / "a.jsonl", rows))
+
+
+def test_labels_that_look_like_texts_or_like_several_are_asked_about(tmp_path):
+    rows = [{"text": ["pos", "neg"][i % 2], "label": f"a nice text {i}"} for i in range(20)]
+    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    assert "20 of 20 examples have a label that no other has" in result.reading.doubts[0]
+    rows = [{"text": f"hello {i}", "label": ["a|b", "a", "b"][i % 3]} for i in range(6)]
+    path = write_rows(tmp_path / "b.jsonl", rows)
+    assert "class_separator='|'" in read_examples(path).reading.doubts[0]
+    assert read_examples(path, class_separator="|").reading.doubts == ()
+
+
 CASES = os.environ.get("GROOT_CASES")
 COUNTS = {
     "02_germeval/train.tsv": {"PER": 24, "LOC": 24, "ORG": 24},

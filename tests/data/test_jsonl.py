@@ -110,6 +110,11 @@ BAD = [
     ('{"text": "a", "id": [1]}', "row", "its id is"),
     ('{"text": "a", "answer": "reject"}', "answer", "'reject', not 'accept'"),
     ('{"tokens": ["a", ""], "tags": ["O", "O"]}', "counts", "word 2 is empty"),
+    (
+        '{"tokens": ["' + "a" * 1001 + '"], "tags": ["O"]}',
+        "too long",
+        "word 1 has 1,001 characters",
+    ),
     ('{"tokens": ["a", 1], "tags": ["O", "O"]}', "row", "token 2 is 1"),
     ('{"tokens": ["a"], "tags": ["O", "O"]}', "counts", "1 words but 2 tags"),
     ('{"tokens": ["a"], "tags": [3]}', "tag", "holds numbers"),

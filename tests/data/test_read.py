@@ -5,7 +5,7 @@ import pytest
 from groot.data import READERS, Problem, read_examples, read_splits
 from groot.data.benchmarks import cut_dev
 from groot.data.head import read_head
-from groot.data.result import ReadResult
+from groot.data.result import Reading, ReadResult
 from groot.errors import ConfigError, DataError, UnknownNameError
 from groot.types import Example
 
@@ -104,7 +104,9 @@ def test_dev_is_every_tenth_example(tmp_path):
 def test_the_notes_of_dev_go_with_it():
     examples = [Example("a", source=f"f:{i}") for i in range(10)]
     notes = [Problem("f:9", "x"), Problem("f:1", "y")]
-    train, dev = cut_dev(ReadResult(examples, [], "IOB2", notes))
+    reading = Reading("columns", doubts=("a doubt",))
+    train, dev = cut_dev(ReadResult(examples, [], "IOB2", notes, reading=reading))
+    assert (train.reading, dev.reading) == (reading, Reading("columns"))
     assert [note.source for note in train.notes] == ["f:1"]
     assert [note.source for note in dev.notes] == ["f:9"]
 

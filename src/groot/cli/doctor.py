@@ -36,7 +36,8 @@ def doctor(
     from groot.data import read_splits
     from groot.data.doctor import examine
 
-    splits = read_splits(train, dev, test, task=task, format=format, **parse_reader(reader))
+    settings = parse_reader(reader)
+    splits = read_splits(train, dev, test, task=task, format=format, needs_dev=False, **settings)
     diagnosis = examine(splits, max_words=Config().model.window_words)
     if json:
         answer_json(diagnosis.as_json())

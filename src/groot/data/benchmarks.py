@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -156,14 +156,16 @@ def read_benchmark(name: str, split: Split = "train", *, task: Task | None = Non
 def cut_dev(result: ReadResult) -> tuple[ReadResult, ReadResult]:
     """Train and dev: the examples at the places i with i % 10 == 9 are dev.
 
-    Problems and notes of rows stay with train, as they belong to the one file.
+    Problems and doubts stay with train, as they belong to the one file.
     """
     dev = [example for i, example in enumerate(result.examples) if i % 10 == 9]
     train = [example for i, example in enumerate(result.examples) if i % 10 != 9]
     sources = {example.source for example in dev}
     notes = [note for note in result.notes if note.source not in sources]
     dev_notes = [note for note in result.notes if note.source in sources]
+    reading = result.reading
+    without_doubts = None if reading is None else replace(reading, doubts=())
     return (
-        ReadResult(train, result.problems, result.scheme, notes, result.where),
-        ReadResult(dev, [], result.scheme, dev_notes, result.where),
+        ReadResult(train, result.problems, result.scheme, notes, result.where, reading),
+        ReadResult(dev, [], result.scheme, dev_notes, result.where, without_doubts),
     )

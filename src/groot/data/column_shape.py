@@ -28,6 +28,8 @@ _NUMBER = re.compile(r"[0-9][0-9.,:/-]*")
 MIN_WORDS = 50
 _MAX_NUMBERS = 0.5
 _MAX_ONE_LABEL = 0.8
+# different values for a line from which on a column without B- and I- holds no tags
+_MAX_KINDS = 0.5
 
 Split = Callable[[str], list[str]]
 SEPARATORS = {"\t": "tab", " ": "spaces", ",": "comma", ";": "semicolon", "|": "bar"}
@@ -134,6 +136,17 @@ def find_shape(path: object, head: Sequence[Line], columns: Columns) -> Shape:
         lines[0] if header is not None else None,
         tuple(doubts),
     )
+
+
+def table_share(lines: Sequence[str]) -> float:
+    """The share of the lines that have as many columns as most, by the best separator."""
+    told = [line for line in lines if not is_blank(line) and not _COMMENT.match(line)]
+    told = [line for line in told if not line.startswith("-DOCSTART-")]
+    if not told:
+        return 0.0
+    _, split, n_columns = _best_split(told, None)
+    fits = sum(len(_cells(split, line)) == n_columns for line in told)
+    return fits / len(told) if n_columns > 1 else 0.0
 
 
 def _place(place: int | None, n_columns: int) -> int | None:
@@ -322,6 +335,17 @@ def _check_words(path: object, table: _Table, word: int) -> None:
 
 
 def _check_tags(path: object, table: _Table, tag: int) -> None:
+    n_kinds = len(table.counts[tag])
+    if (
+        len(table.rows) >= MIN_WORDS
+        and n_kinds > _MAX_KINDS * len(table.rows)
+        and table.tag_share(tag) < _MAX_KINDS
+    ):
+        raise DataError(
+            f"{path}: column {tag} (counted from 0) holds {n_kinds:,} different values in"
+            f" {len(table.rows):,} lines, as no column of tags does.\n"
+            f"  Set tag_column=... to the column of tags, or tag_column={tag} if it is that one."
+        )
     (label, n), *_ = table.labels(tag).most_common(1) or [("", 0)]
     if len(table.rows) >= MIN_WORDS and n > _MAX_ONE_LABEL * len(table.rows):
         raise DataError(

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from groot.data.column_shape import Columns, Shape, find_shape, is_blank
+from groot.data.column_shape import Columns, Shape, find_shape, is_blank, table_share
 from groot.data.file_format import FileFormat
 from groot.data.head import Head
 from groot.data.lines import CUT, Line, check_encoding, find_encoding, is_cut, read_lines
@@ -156,6 +156,8 @@ def _row(
     )
 
 
+# share of the lines that must have one number of columns, as prose has not
+_MIN_TABLE_SHARE = 0.7
 _SUFFIXES = (".conll", ".conll03", ".bio", ".iob", ".iob2", ".bilou", ".iobes", ".bmes")
 
 
@@ -164,7 +166,9 @@ def _looks_like(head: Head) -> float:
         return 0.95
     if head.suffix in ("", ".txt", ".tsv", ".tags", ".dat") and head.has_blank_lines:
         is_json = head.text.lstrip()[:1] in ("{", "[") and bool(head.values)
-        return 0.3 if is_json else 0.8
+        if is_json:
+            return 0.3
+        return 0.8 if table_share(head.lines) > _MIN_TABLE_SHARE else 0.1
     return 0.0
 
 

@@ -77,6 +77,11 @@ def read_csv(path: str | Path, **given: Any) -> ReadResult:
     if _is_by_word(names, settings):
         body = [row for row in rows if row[1] is not head]
         return read_words(path, names, body, settings, reading)
+    if settings.text_column is None and _are_words(names):
+        raise DataError(
+            f"{path}:1: a word and its tag a row, but no column that names the sentence.\n"
+            "  Set format=columns, which parts sentences at blank lines, or text_column=..."
+        )
     table, rows = find_table(path, rows, head, settings)
     if settings.task == "spans" and table.cells != "spans":
         raise DataError(
@@ -108,6 +113,12 @@ def _with_columns(reading: Reading, table: Table, rows: Sequence[Row]) -> Readin
         parts["labels"] += " (lists)" if table.cells == "lists" else " (spans)"
     doubts = (*reading.doubts, *header_doubts(table, rows))
     return replace(reading, parts=parts, doubts=doubts)
+
+
+def _are_words(names: Sequence[str]) -> bool:
+    """Whether a header names a word and its tag, and no text."""
+    has_words = not (WORD_NAMES.isdisjoint(names) or TAG_NAMES.isdisjoint(names))
+    return has_words and set(names).isdisjoint(TEXT_NAMES)
 
 
 def _is_by_word(names: Sequence[str], settings: CsvSettings) -> bool:

@@ -140,7 +140,9 @@ def examine(
         max_tokens: the model's limit on it.
         min_examples: labels with fewer in train are reported.
     """
-    results = {"train": splits.train, "dev": splits.dev}
+    results = {"train": splits.train}
+    if splits.dev.n_rows:
+        results["dev"] = splits.dev
     if splits.test is not None:
         results["test"] = splits.test
     lost = {name: lost_gold(result) for name, result in results.items()}

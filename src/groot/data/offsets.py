@@ -90,7 +90,7 @@ class _SpanReader:
         self.n_joined = 0  # spans of several parts
 
     def read(self, item: Any) -> Span:
-        start, end, label, said = _fields(item)
+        start, end, label, said = span_fields(item)
         parts = _parts(start, end)
         if parts is not None:
             if self.settings.overlap == "drop-text" or not parts:
@@ -134,7 +134,7 @@ class _SpanReader:
         return Span(start, end, label, slice_)
 
 
-def _fields(item: Any) -> tuple[Any, Any, Any, Any]:
+def span_fields(item: Any) -> tuple[Any, Any, Any, Any]:
     """Start, end, label and text of a span as it is given."""
     if isinstance(item, dict):
         start = item.get("start", item.get("start_offset", item.get("begin")))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from groot.data.benchmarks import BENCHMARKS, Split, cut_dev, read_benchmark
+from groot.data.doubts import class_doubts
 from groot.data.file_format import FileFormat
 from groot.data.head import read_head
 from groot.data.hub import DATASET_DICT, is_data_frame, read_rows
@@ -101,7 +102,7 @@ def read_examples(
         settings["split"] = split
     result = reader(where, task=task, **settings)
     if result.reading is not None:
-        doubts = (*guess.doubts, *result.reading.doubts)
+        doubts = (*guess.doubts, *result.reading.doubts, *class_doubts(result.examples))
         result.reading = replace(result.reading, certainty=guess.certainty, doubts=doubts)
         for doubt in doubts:
             log.warning("%s: read as %s: %s", where, result.reading.format, doubt)
@@ -115,11 +116,13 @@ def read_splits(
     *,
     task: Task | None = None,
     format: str | None = None,
+    needs_dev: bool = True,
     **settings: Any,
 ) -> Splits:
     """Read train, dev and test; dev and test are those of the benchmark or folder, if not given.
 
-    Where there is no dev set, the train examples at the places i with i % 10 == 9 are dev.
+    Where there is no dev set, the train examples at the places i with i % 10 == 9 are dev. With
+    needs_dev=False, dev has no rows where there are fewer than 10.
 
     Raises:
         DataError: as read_examples.
@@ -145,6 +148,8 @@ def read_splits(
     dev_set, test_set = other(dev, "dev"), other(test, "test")
     if dev_set is not None:
         return Splits(train_set, dev_set, test_set)
+    if len(train_set.examples) < 10 and not needs_dev:
+        return Splits(train_set, ReadResult(where=train_set.where), test_set)
     if len(train_set.examples) < 10:
         raise DataError(
             f"{train}: {len(train_set.examples)} examples are too few to cut a dev set from.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from groot.data.json_values import parse_json
 from groot.data.layout import (
     CLASS_FIELDS,
     REFERENCE_FIELDS,
@@ -16,7 +17,7 @@ from groot.data.layout import (
     unlike_the_others,
 )
 from groot.data.lines import check_text
-from groot.data.offsets import read_spans
+from groot.data.offsets import read_spans, span_fields
 from groot.data.parallel import split_classes
 from groot.data.result import Problem, RowError
 from groot.data.settings import OffsetUnit, RowSettings
@@ -54,6 +55,7 @@ def read_row(
     row_id = fields.take_id(row_id)
     offset_unit = fields.take_offset_unit()
     text = fields.take_text()
+    has_text = text is not None
     tokens = fields.take_tokens()
     if text is None and tokens is None:
         wanted = ", ".join(TEXT_FIELDS + TOKEN_FIELDS[:1])
@@ -70,6 +72,8 @@ def read_row(
     spans, doubts = None, list[RowError]()
     if tags is None:
         spans = fields.take_spans(text, words, starts, offset_unit, doubts)
+    if spans and not has_text:
+        _check_characters(spans, words, starts)
     classes = fields.take_classes()
     reference = fields.take_reference()
     if settings.task is not None:
@@ -82,6 +86,15 @@ def read_row(
     if tags is not None:
         return TaggedRow(source, row_id, words, tags, classes, fields.rest, text, starts)
     return Example(text, words, starts, spans, classes, reference, row_id, source, fields.rest)
+
+
+def _check_characters(spans: Sequence[Span], words: Sequence[str], starts: Sequence[int]) -> None:
+    """Offsets into tokens alone must fit them as characters; small ones may count the tokens."""
+    edges = zip(starts, words, strict=True)
+    ends = {start + len(word) for start, word in edges}
+    is_off = any(span.start not in starts or span.end not in ends for span in spans)
+    if is_off and all(span.end <= len(words) for span in spans):
+        raise RowError("offsets look like numbers of tokens: set token_offsets=true", "span")
 
 
 def _names(row: Mapping[str, Any]) -> str:
@@ -211,6 +224,15 @@ class _Fields:
             elif kind == "spans" and not isinstance(value, (list, tuple, dict)):
                 raise RowError(unlike_the_others(name, kind, value))
             del self.rest[name]
+            if self.settings.token_offsets:
+                items = [self._by_token(item, words, starts) for item in value]
+                return read_spans(
+                    items,
+                    text,
+                    offset_unit="codepoint",
+                    settings=_inner(self.settings),
+                    notes=notes,
+                )
             return read_spans(
                 value, text, offset_unit=offset_unit, settings=self.settings, notes=notes
             )
@@ -226,6 +248,15 @@ class _Fields:
                 items, text, offset_unit="codepoint", settings=_inner(self.settings), notes=notes
             )
         return None
+
+    def _by_token(self, item: Any, words: Sequence[str], starts: Sequence[int]) -> list[Any]:
+        """A span of tokens as one of characters."""
+        first, last, label, _ = span_fields(item)
+        if self.settings.ends == "exclusive" and type(last) is int:
+            last -= 1
+        if not all(type(place) is int and 0 <= place < len(words) for place in (first, last)):
+            raise RowError(f"span {item!r:.60} is none of the {len(words)} tokens", "span")
+        return [starts[first], starts[last] + len(words[last]), label]
 
     def take_classes(self) -> tuple[str, ...] | None:
         for name in CLASS_FIELDS:
@@ -251,6 +282,8 @@ class _Fields:
                         else f"{name!r} is {value!r:.60}, where names of classes are wanted"
                     )
                     raise RowError(wanted)
+                if _is_list(item):
+                    raise RowError(f"{name!r} is a list written as text, {item!r:.60}; want a list")
                 classes += split_classes(
                     check_text(item, f"{name!r}"), self.settings.class_separator
                 )
@@ -283,6 +316,17 @@ class _Fields:
                     raise RowError(f"{name!r} is {reference!r:.60}, where a text is wanted")
                 return check_text(reference, f"{name!r}")
         return None
+
+
+def _is_list(text: str) -> bool:
+    """Whether a text is a JSON list."""
+    if not text.startswith("[") or not text.endswith("]"):
+        return False
+    try:
+        parse_json(text)
+    except RowError:
+        return False
+    return True
 
 
 def _inner(settings: RowSettings) -> RowSettings:

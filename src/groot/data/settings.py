@@ -86,6 +86,7 @@ class RowSettings(TagSettings, SpanSettings):
         class_separator: what stands between several classes in one string.
         label_names: the names of classes or tags that are given as numbers from 0, or as lists
             of 0 and 1, one for each class.
+        token_offsets: whether the offsets of spans count tokens, not characters.
     """
 
     text_field: str | None = None
@@ -93,6 +94,7 @@ class RowSettings(TagSettings, SpanSettings):
     label_field: str | None = None
     class_separator: str | None = None
     label_names: Sequence[str] | None = None
+    token_offsets: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,6 +18,8 @@ from groot.types import Example, Span
 BARE_LABEL = "span"
 # share of the words with plain labels beside their like from which on runs are asked about
 MAX_SHARE_IN_RUNS = 0.5
+# characters of a word that is given as one: what a model needs for it grows with its square
+MAX_WORD_LENGTH = 1000
 _RUNS = (
     "{share:.0f} % of the labelled words stand beside a word with the same label, and each is a"
     " span of its own; if such a run is one mention, set join_runs=true"
@@ -138,12 +140,15 @@ def check_words(words: Sequence[str]) -> tuple[int, ...]:
     """The offset of each word in " ".join(words).
 
     Raises:
-        RowError: for a word that is empty or only white space.
+        RowError: for a word that is empty, only white space, or too long.
     """
     starts, offset = [], 0
     for i, word in enumerate(words):
         if not word or word.isspace():
             raise RowError(f"word {i + 1} is empty", "counts")
+        if len(word) > MAX_WORD_LENGTH:
+            reason = f"word {i + 1} has {len(word):,} characters, of at most {MAX_WORD_LENGTH:,}"
+            raise RowError(reason, "too long")
         starts.append(offset)
         offset += len(word) + 1
     return tuple(starts)
