@@ -140,13 +140,13 @@ def find_shape(path: object, head: Sequence[Line], columns: Columns) -> Shape:
 
 def table_share(lines: Sequence[str]) -> float:
     """The share of the lines that have as many columns as most, by the best separator."""
-    told = [line for line in lines if not is_blank(line) and not _COMMENT.match(line)]
-    told = [line for line in told if not line.startswith("-DOCSTART-")]
-    if not told:
+    with_cells = [line for line in lines if not is_blank(line) and not _COMMENT.match(line)]
+    with_cells = [line for line in with_cells if not line.startswith("-DOCSTART-")]
+    if not with_cells:
         return 0.0
-    _, split, n_columns = _best_split(told, None)
-    fits = sum(len(_cells(split, line)) == n_columns for line in told)
-    return fits / len(told) if n_columns > 1 else 0.0
+    _, split, n_columns = _best_split(with_cells, None)
+    fits = sum(len(_cells(split, line)) == n_columns for line in with_cells)
+    return fits / len(with_cells) if n_columns > 1 else 0.0
 
 
 def _place(place: int | None, n_columns: int) -> int | None:
@@ -283,8 +283,8 @@ class _Table:
                 return varied[0]
             return last
         tagged = [i for i, share in shares.items() if share >= 0.9 * best]
-        told = [i for i in tagged if self.labels(i)] or tagged
-        names = [i for i in told if not self._holds_phrases(i)] or told
+        labelled = [i for i in tagged if self.labels(i)] or tagged
+        names = [i for i in labelled if not self._holds_phrases(i)] or labelled
         tag = names[-1]
         for other in names[:-1]:
             if self._is_inside(tag, other):

@@ -168,7 +168,8 @@ def _looks_like(head: Head) -> float:
         is_json = head.text.lstrip()[:1] in ("{", "[") and bool(head.values)
         if is_json:
             return 0.3
-        return 0.8 if table_share(head.lines) > _MIN_TABLE_SHARE else 0.1
+        share = table_share(head.lines)
+        return 0.95 * share if share > _MIN_TABLE_SHARE else 0.1
     return 0.0
 
 

@@ -83,7 +83,7 @@ def convert(
 
 
 def _write_settings(to: str, given: Mapping[str, Any]) -> WriteSettings:
-    known = [one.name for one in fields(WriteSettings)]
+    known = [setting.name for setting in fields(WriteSettings)]
     for name in given:
         if name not in known:
             raise ConfigError(

@@ -82,10 +82,10 @@ def read_dialect(
     shapes = {mark: _shape(head, mark, quotes) for mark in candidates}
     if separator is None:
         separator = _best_separator(head, shapes, known_names)
-    found, n_columns, _ = shapes[separator]
-    if quotes is None and found == "text" and any(line.startswith('"') for line in head):
+    quoting, n_columns, _ = shapes[separator]
+    if quotes is None and quoting == "text" and any(line.startswith('"') for line in head):
         doubts.append("quotes are read as text; if they hold cells together, set quotes=csv")
-    return Dialect(encoding, separator, found, n_columns, n_skipped, tuple(doubts)), lines
+    return Dialect(encoding, separator, quoting, n_columns, n_skipped, tuple(doubts)), lines
 
 
 def _shape(

@@ -124,11 +124,11 @@ def _cells_of(rows: Iterable[Row], label: int) -> Cells:
     values = [
         cells[label].strip() for _, cells in rows if isinstance(cells, list) and label < len(cells)
     ]
-    told = [value for value in values if value]
-    if not told or not all(value[0] + value[-1] == "[]" for value in told):
+    filled = [value for value in values if value]
+    if not filled or not all(value[0] + value[-1] == "[]" for value in filled):
         return "plain"
     try:
-        lists = [list_of(value) for value in told[:200]]
+        lists = [list_of(value) for value in filled[:200]]
     except RowError:
         return "plain"
     items = [item for value in lists for item in value]

@@ -105,17 +105,17 @@ def load_split(
     Raises:
         DataError: if the dataset or the split is not there.
     """
-    found = _load(where, config, revision)
-    name = next((name for name in _SPLIT_NAMES.get(split, (split,)) if name in found), None)
+    splits = _load(where, config, revision)
+    name = next((name for name in _SPLIT_NAMES.get(split, (split,)) if name in splits), None)
     if name is None:
-        raise DataError(f"{where}: no split {split!r}.\n  It has: {', '.join(found)}")
-    return found[name], name
+        raise DataError(f"{where}: no split {split!r}.\n  It has: {', '.join(splits)}")
+    return splits[name], name
 
 
 def split_names(where: str | Path, config: str | None = None) -> set[str]:
     """Which of train, dev and test a dataset has."""
-    found = _load(where, config, None)
-    return {split for split, names in _SPLIT_NAMES.items() if any(name in found for name in names)}
+    splits = _load(where, config, None)
+    return {split for split, names in _SPLIT_NAMES.items() if any(name in splits for name in names)}
 
 
 def _load(where: str | Path, config: str | None, revision: str | None) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _plain(
 
     try:
         if adapt is not None:
-            value = adapt(value, note)
+            value = _adapted(adapt, value, note)
         if isinstance(value, Mapping):
             value = plain_prompts(value)
             if (name := settings.label_field) is not None:
@@ -131,6 +131,15 @@ def _plain(
     except RowError as error:
         return source, error.problem(source, text), text
     return source, value, text
+
+
+def _adapted(adapt: Adapt, value: Any, note: Callable[[str], None]) -> Mapping[str, Any]:
+    """What adapt makes of the row; a row of another shape than the tool's is a RowError."""
+    try:
+        return adapt(value, note)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        reason = f"the row is not as the tool writes it ({type(error).__name__}: {error!s:.60})"
+        raise RowError(reason, "json") from error
 
 
 def _with_label(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:

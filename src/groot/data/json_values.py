@@ -171,7 +171,7 @@ def _next_like(text: str, place: int, indent: str) -> int:
     """The end of a broken element: before the next line that begins as the first element did."""
     opening = text[place : place + 1]
     if indent.strip() == "":
-        found = text.find(f"\n{indent}{opening}", place)
-        if found >= 0:
-            return len(text[:found].rstrip().removesuffix(","))
+        line_end = text.find(f"\n{indent}{opening}", place)
+        if line_end >= 0:
+            return len(text[:line_end].rstrip().removesuffix(","))
     return len(text)

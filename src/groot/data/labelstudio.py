@@ -58,7 +58,7 @@ def _task(row: Any, note: Callable[[str], None], text_field: str | None) -> Mapp
     fields |= {other: value for other, value in data.items() if other != name}
     fields[text_field or "text"] = data.get(name)
     given = row.get("annotations", row.get("completions")) or []
-    annotations = [one for one in given if not one.get("was_cancelled")]
+    annotations = [annotation for annotation in given if not annotation.get("was_cancelled")]
     if not annotations:
         return fields
     if len(annotations) > 1:

@@ -156,28 +156,28 @@ def _decide(
     settings: RowSettings,
 ) -> GoldKind:
     """The kind of gold in a field, by the task or by nearly all of its values."""
-    told = {kind: n for kind, n in counts.items() if kind != "empty"}
+    counted = {kind: n for kind, n in counts.items() if kind != "empty"}
     if settings.task == "classes":
         return "classes"
     if settings.task == "spans":
-        return "tags" if told.get("tags", 0) > told.get("spans", 0) else "spans"
-    if not told:
+        return "tags" if counted.get("tags", 0) > counted.get("spans", 0) else "spans"
+    if not counted:
         if settings.task == "text":
             return "classes"
         raise DataError(
             f"{path}: {name!r} is an empty list in each row, so it cannot be told what it holds.\n"
             "  Set task=spans or task=classes."
         )
-    (kind, n), *others = sorted(told.items(), key=lambda item: -item[1])
+    (kind, n), *others = sorted(counted.items(), key=lambda item: -item[1])
     n_others = sum(count for _, count in others)
     if n_others > MAX_OTHER_SHARE * (n + n_others) and settings.task is None:
-        said = ", ".join(
+        kinds_text = ", ".join(
             f"{_SHOWN[other]} in {count:,} (first at {first[name, other]})"
-            for other, count in told.items()
+            for other, count in counted.items()
         )
-        tasks = " or ".join(dict.fromkeys(f"task={_TASK_OF[other]}" for other in told))
+        tasks = " or ".join(dict.fromkeys(f"task={_TASK_OF[other]}" for other in counted))
         raise DataError(
-            f"{path}: {name!r} holds gold of several kinds: {said}.\n"
+            f"{path}: {name!r} holds gold of several kinds: {kinds_text}.\n"
             f"  Set {tasks}; rows of the other kind are then reported."
         )
     return kind  # type: ignore[return-value]
@@ -193,10 +193,10 @@ def _check_one_kind(path: object, golds: Counter[frozenset[str]]) -> None:
         for kind in kinds:
             counts[kind] += n
     if max(counts.values()) < (1 - MAX_OTHER_SHARE) * n_gold:
-        said = ", ".join(f"{_SHOWN[kind]} in {n:,}" for kind, n in counts.most_common())
+        kinds_text = ", ".join(f"{_SHOWN[kind]} in {n:,}" for kind, n in counts.most_common())
         tasks = ", ".join(f"task={kind}" for kind, _ in counts.most_common())
         raise DataError(
-            f"{path}: its rows hold gold of several kinds: {said}.\n  Set one of {tasks}."
+            f"{path}: its rows hold gold of several kinds: {kinds_text}.\n  Set one of {tasks}."
         )
 
 

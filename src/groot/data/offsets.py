@@ -90,7 +90,7 @@ class _SpanReader:
         self.n_joined = 0  # spans of several parts
 
     def read(self, item: Any) -> Span:
-        start, end, label, said = span_fields(item)
+        start, end, label, given_text = span_fields(item)
         parts = _parts(start, end)
         if parts is not None:
             if self.settings.overlap == "drop-text" or not parts:
@@ -100,16 +100,16 @@ class _SpanReader:
                 )
             start, end = one_part(parts, self.settings.overlap)
             self.n_joined += 1
-            said = None
+            given_text = None
         for name, offset in (("start", start), ("end", end)):
             if type(offset) is not int:  # bool is an int too
                 raise RowError(f"{name} of span {item!r:.60} is not a whole number", "span")
         if not isinstance(label, str) or not label.strip():
             raise RowError(f"span {start}-{end} has no label, but {label!r:.40}", "span")
         check_text(label, f"the label of span {start}-{end}")
-        return self._place(start, end, label, said)
+        return self._place(start, end, label, given_text)
 
-    def _place(self, start: int, end: int, label: str, said: Any) -> Span:
+    def _place(self, start: int, end: int, label: str, given_text: Any) -> Span:
         given = f"span {start}-{end} ({label})"
         text, length = self.text, len(self.text)
         if self.settings.ends == "inclusive":
@@ -126,11 +126,11 @@ class _SpanReader:
             raise RowError(f"{given} {what}{hint}", "span")
         if start < 0 or end > len(text):
             reason = f"{given} lies outside the text, which has {length} characters"
-            raise RowError(reason + _hint(text, start, end, said), "span")
+            raise RowError(reason + _hint(text, start, end, given_text), "span")
         slice_ = text[start:end]
-        if isinstance(said, str) and said != slice_:
-            reason = f"{given} says {said!r:.60}, but the text there is {slice_!r:.60}"
-            raise RowError(reason + _hint(text, start, end, said), "span")
+        if isinstance(given_text, str) and given_text != slice_:
+            reason = f"{given} says {given_text!r:.60}, but the text there is {slice_!r:.60}"
+            raise RowError(reason + _hint(text, start, end, given_text), "span")
         return Span(start, end, label, slice_)
 
 
@@ -171,16 +171,16 @@ def _parts(start: Any, end: Any) -> Parts | None:
     return list(zip(start, end, strict=True))
 
 
-def _hint(text: str, start: int, end: int, said: Any) -> str:
+def _hint(text: str, start: int, end: int, given_text: Any) -> str:
     """What the offsets look like, if the span's text is known and stands nearby."""
-    if not isinstance(said, str) or not said:
+    if not isinstance(given_text, str) or not given_text:
         return ""
-    if text[start : end + 1] == said:
+    if text[start : end + 1] == given_text:
         return "; ends look inclusive: set ends='inclusive'"
     places = utf16_places(text)
-    if text[places.get(start, 0) : places.get(end, 0)] == said:
+    if text[places.get(start, 0) : places.get(end, 0)] == given_text:
         return "; offsets look like UTF-16 units: set offset_unit='utf16'"
-    if start and text[start - 1 : end - 1] == said:
+    if start and text[start - 1 : end - 1] == given_text:
         return "; offsets look counted from 1, where the first character is 0"
     return ""
 

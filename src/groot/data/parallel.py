@@ -90,9 +90,9 @@ def partner(words_path: Path) -> Path | None:
     """The file of tags that by its name belongs to a file of words, if it exists."""
     for sign, other in (("sent", "label"), ("words", "tags"), (WORDS_NAME, TAGS_NAME)):
         if sign in words_path.name:
-            found = words_path.with_name(words_path.name.replace(sign, other, 1))
-            if found.is_file():
-                return found
+            tags_path = words_path.with_name(words_path.name.replace(sign, other, 1))
+            if tags_path.is_file():
+                return tags_path
     return None
 
 

@@ -92,22 +92,22 @@ def _turns(text: str) -> list[dict[str, str]]:
 def _without_prompt(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Conversations that begin with the prompt again, without it."""
     prompt = row["prompt"]
-    said = [prompt] if isinstance(prompt, str) else as_messages(prompt, "prompt")
+    prompt_messages = [prompt] if isinstance(prompt, str) else as_messages(prompt, "prompt")
     outputs = {name: as_messages(row.get(name), name) for name in ("chosen", "rejected")}
-    if not said or not all(outputs.values()):
+    if not prompt_messages or not all(outputs.values()):
         return row
     cut = {}
     for name, messages in outputs.items():
         assert messages is not None
-        start = messages[: len(said)]
+        start = messages[: len(prompt_messages)]
         if isinstance(prompt, str):
             # a system message may stand before the prompt
-            places = [i for i, one in enumerate(messages[:2]) if one["content"] == prompt]
+            places = [i for i, message in enumerate(messages[:2]) if message["content"] == prompt]
             start = messages[: places[0] + 1] if places else []
         is_prompt = (
             join_messages(start[-1:]) == prompt
             if isinstance(prompt, str) and start
-            else (start == said)
+            else (start == prompt_messages)
         )
         if not is_prompt or len(messages) <= len(start):
             return row
@@ -139,9 +139,12 @@ def _of_shp(row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _of_completions(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """The best and the worst of several scored answers."""
     answers = [
-        (one.get("overall_score", one.get("score")), one.get("response", one.get("text")))
-        for one in row["completions"]
-        if isinstance(one, Mapping)
+        (
+            answer.get("overall_score", answer.get("score")),
+            answer.get("response", answer.get("text")),
+        )
+        for answer in row["completions"]
+        if isinstance(answer, Mapping)
     ]
     scored = [(score, text) for score, text in answers if isinstance(score, (int, float))]
     if len(scored) < 2:

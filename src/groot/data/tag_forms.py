@@ -51,11 +51,14 @@ def find_form(counts: Counter[str]) -> str | None:
     >>> find_form(Counter(["PER-B", "PER-I", "O"]))
     'the letter behind (PER-B)'
     """
-    told = Counter({tag: n for tag, n in counts.items() if tag != "O" and tag not in _NO_TAG})
-    if not told or sum(n for tag, n in told.items() if split_tag(tag)) * 2 > told.total():
+    lettered = Counter({tag: n for tag, n in counts.items() if tag != "O" and tag not in _NO_TAG})
+    if (
+        not lettered
+        or sum(n for tag, n in lettered.items() if split_tag(tag)) * 2 > lettered.total()
+    ):
         return None
     for name, form in FORMS.items():
-        if sum(n for tag, n in told.items() if form(tag)) >= _NEARLY_ALL * told.total():
+        if sum(n for tag, n in lettered.items() if form(tag)) >= _NEARLY_ALL * lettered.total():
             return name
     return None
 
