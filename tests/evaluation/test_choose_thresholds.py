@@ -70,6 +70,28 @@ def test_f1_by_hand():
     assert row.f1_held_out <= row.f1
 
 
+def test_held_out_f1_is_of_thresholds_that_did_not_see_the_text():
+    """Probabilities that say nothing: what looks best on some texts is less good on others."""
+    rng = np.random.default_rng(0)
+    gaps = []
+    for _ in range(40):
+        found = chosen(rng.random(20), rng.random(20) < 0.5, 12, Target("f1", None))
+        gaps.append(found.f1 - found.f1_held_out)
+    assert np.mean(gaps) > 0.03
+
+
+def test_held_out_f1_keeps_a_text_together():
+    """Each text says one thing ten times: a threshold that saw some of them would know the rest."""
+    rng = np.random.default_rng(0)
+    together, torn = [], []
+    for _ in range(30):
+        p, right = np.repeat(rng.random(10), 10), np.repeat(rng.random(10) < 0.5, 10)
+        for texts, values in ((np.repeat(np.arange(10), 10), together), (np.arange(100), torn)):
+            found = choose_threshold(p, right, texts, 60, Target("f1", None))
+            values.append(found.f1_held_out)
+    assert np.mean(together) < np.mean(torn) - 0.03
+
+
 @given(
     pairs=st.lists(st.tuples(st.sampled_from([0.1, 0.4, 0.7, 0.7 + 1e-9, 1.0]), st.booleans())),
     more=st.integers(0, 5),

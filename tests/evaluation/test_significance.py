@@ -7,6 +7,7 @@ from groot.errors import ShapeError
 from groot.evaluation.corpus_metrics import MicroF, MicroPrecision
 from groot.evaluation.significance import (
     UNDEFINED,
+    SumStatistic,
     bootstrap_intervals,
     mean_of,
     metric_of,
@@ -61,6 +62,15 @@ def test_undefined_has_no_interval():
     assert bootstrap_intervals({"m": mean_of(np.array([1.0]))}) == {"m": None}
     assert bootstrap_intervals({"m": mean_of(np.array([]))}) == {"m": None}
     assert bootstrap_intervals({}) == {}
+
+
+def test_a_number_that_most_resamples_do_not_have_has_no_interval():
+    """Defined where one example of 40 is drawn just once: in 37 of 100 resamples."""
+    columns = np.zeros((40, 1))
+    columns[0] = 1
+    once = SumStatistic(columns, lambda sums: np.where(sums[..., 0] == 1, 0.5, np.nan))
+    assert once.estimate() == 0.5
+    assert bootstrap_intervals({"once": once}) == {"once": None}
 
 
 def test_a_rare_label_has_an_interval_over_the_resamples_that_drew_it():
