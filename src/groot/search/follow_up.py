@@ -82,7 +82,7 @@ class FollowUp:
         self.parents = [step.parents.cpu().numpy() for step in steps]
         self.columns = [step.columns.cpu().numpy() for step in steps]
         # of each text, best first
-        self.best = [list(zip(one.log_p, one.paths, strict=True)) for one in found]
+        self.best = [list(zip(result.log_p, result.paths, strict=True)) for result in found]
         self.bounds = np.array([self._bound(text) for text in range(len(found))])
         self.followed = np.zeros(len(found), dtype=np.int64)
 
@@ -93,7 +93,7 @@ class FollowUp:
 
     def run(self) -> list[Found]:
         """Of each text; those that are proven already are handed back as they are."""
-        lacking = np.array([not one.exact for one in self.found])
+        lacking = np.array([not result.exact for result in self.found])
         # nothing that was dropped without a note is above this
         is_given_up = self._unknown() > self.bounds
         todo = self._dropped(np.flatnonzero(lacking & ~is_given_up))
@@ -106,7 +106,10 @@ class FollowUp:
             todo = self._follow(todo)
         is_given_up[todo.text] = True
         is_proven = lacking & ~is_given_up
-        return [self._result(i) if is_proven[i] else one for i, one in enumerate(self.found)]
+        return [
+            self._result(text) if is_proven[text] else result
+            for text, result in enumerate(self.found)
+        ]
 
     def _result(self, text: int) -> Found:
         log_p, paths = zip(*self.best[text], strict=True)
@@ -157,10 +160,10 @@ class FollowUp:
         prefixes = prefixes[np.argsort(prefixes.text, kind="stable")]
         more = [prefixes[:0]]
         for first in range(0, len(prefixes), ROWS):
-            some = prefixes[first : first + ROWS]
-            self._guess(some)
-            more.append(self._pass(some))
-        parts = zip(*((one.text, one.size, one.columns, one.log_p) for one in more), strict=True)
+            part = prefixes[first : first + ROWS]
+            self._guess(part)
+            more.append(self._pass(part))
+        parts = zip(*((p.text, p.size, p.columns, p.log_p) for p in more), strict=True)
         left = _Prefixes(*map(np.concatenate, parts))
         return left[left.log_p > self.bounds[left.text]]
 
@@ -213,6 +216,6 @@ class FollowUp:
             path = tuple(self.tables.names[some.columns[row, : self.n_slots[text]]])
             best = self.best[text]
             best.append((float(log_p[row]), path))
-            best.sort(key=lambda one: -one[0])
+            best.sort(key=lambda target: -target[0])
             del best[max(self.n_proven, len(self.found[text].paths)) :]
             self.bounds[text] = self._bound(text)
