@@ -72,6 +72,7 @@ def test_files_from_outside(tmp_path):
         ('{"text": "other", "target": "x"}', "no example has the text 'other'"),
         ('{"example_id": "a"}', "none of target, output and spans"),
         ('{"example_id": "a", "target": "x", "reward": "high"}', "reward is 'high'"),
+        ('{"example_id": "a", "target": "x", "log_p": true}', "log_p is True"),
         ('{"example_id": "a", "target": "x", "source": "me"}', "source 'me' is none of"),
         ('{"example_id": "a", "spans": [[0, 99, "x"]]}', "outside the text"),
         ('{"example_id": "a", "output": "["}', "not JSON"),
@@ -85,6 +86,14 @@ def test_bad_rows_name_their_line(tmp_path, line, reason):
     with pytest.raises(DataError, match=r"x\.jsonl:2: ") as error:
         read_candidates(path, [EXAMPLE])
     assert reason in str(error.value)
+
+
+def test_a_text_that_stands_twice_is_the_first_example(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "play nina", "target": "x"}\n')
+    again = Example("play nina", id="b")
+    assert list(read_candidates(path, [EXAMPLE, again])) == ["a"]
+    assert list(read_candidates(path, [again, EXAMPLE])) == ["b"]
 
 
 def test_files_that_are_none(tmp_path):

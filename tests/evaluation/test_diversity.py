@@ -48,3 +48,4 @@ def test_distinct_n_by_hand():
     assert distinct_n(texts, 1) == pytest.approx(3 / 7)
     assert distinct_n(texts, 2) == pytest.approx(3 / 5)  # ab ba bc of ab ba ab, ab bc
     assert distinct_n(texts, 5) is None
+    assert distinct_n(["The CAT the cat"], 1) == 0.5  # case does not matter

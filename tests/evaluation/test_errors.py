@@ -76,3 +76,10 @@ def test_of_several_wrong_classes_none_is_taken_for_another():
     assert class_confusion(("a", "b"), ("c",)) == {
         ("a", "none"): 1, ("b", "none"): 1, ("none", "c"): 1,
     }  # fmt: skip
+
+
+def test_matches_come_in_order_of_their_first_character():
+    gold, wide, apart = Span(5, 9, "a"), Span(0, 9, "a"), Span(3, 4, "b")
+    assert match_spans([gold], [apart, wide]) == [Match(gold, wide), Match(None, apart)]
+    inner = Span(5, 6, "b")  # starts with the gold, and stands behind it
+    assert match_spans([gold], [inner, gold]) == [Match(gold, gold), Match(None, inner)]

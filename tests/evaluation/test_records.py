@@ -68,6 +68,9 @@ def test_infinite_numbers_are_missing(tmp_path):
     path = tmp_path / "a.jsonl"
     write_records(path, [EXAMPLES[3]], [[Candidate("", (), log_p=float("-inf"))]])
     assert json.loads(path.read_text())["candidates"][0]["log_p"] is None
+    for value in (float("inf"), float("nan")):
+        write_records(path, [EXAMPLES[3]], [[Candidate("", (), reward=value)]])
+        assert json.loads(path.read_text())["candidates"][0]["reward"] is None
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

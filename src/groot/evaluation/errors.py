@@ -42,7 +42,8 @@ def match_spans(gold: Sequence[Span], predicted: Sequence[Span] | None) -> list[
     """Pair gold and predicted spans one to one, in order of place.
 
     Equal spans first, then spans of the same place, then the pairs that share most characters,
-    leftmost first; the rest meets nothing. A malformed prediction (None) says no span.
+    leftmost first; the rest meets nothing. A malformed prediction (None) says no span. Of matches
+    that start together, those with a gold span come first.
 
     >>> [match.kind for match in match_spans([Span(0, 4, "a")], [Span(2, 4, "a"), Span(5, 7, "b")])]
     ['boundary', 'spurious']
@@ -79,9 +80,8 @@ def closeness(gold: Span, predicted: Span) -> tuple[bool, bool, int]:
     return not is_place, gold.label != predicted.label if is_place else False, -shared
 
 
-def _place(match: Match) -> tuple[int, int]:
-    starts = [span.start for span in match if span is not None]
-    return min(starts), 0 if match.gold is not None else 1
+def _place(match: Match) -> int:
+    return min(span.start for span in match if span is not None)
 
 
 def count_kinds(matches: Iterable[Match]) -> dict[ErrorKind, int]:
