@@ -27,13 +27,33 @@ def train(made: nn.Sequential, optimizer: torch.optim.Optimizer, batches: list[l
         optimizer.zero_grad()
 
 
-def test_with_all_rows_in_each_batch_it_is_adamw() -> None:
+@pytest.mark.parametrize(
+    ("batches", "decay"),
+    [
+        ([[0, 1, 2, 3, 4, 5, 5, 0], [5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5]], 0.1),
+        ([[0, 1], [1, 1, 2], [3], [1, 5], [0, 2, 2]], 0.0),
+    ],
+    ids=["all rows", "some rows"],
+)
+def test_rows_are_stepped_as_by_adamw_without_momentum(
+    batches: list[list[int]], decay: float
+) -> None:
     ours, theirs = model(sparse=True), model(sparse=False)
-    batches = [[0, 1, 2, 3, 4, 5, 5, 0], [5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5]]
-    train(ours, RowAdamW(ours.parameters(), **SETTINGS), batches)
-    train(theirs, torch.optim.AdamW(theirs.parameters(), **SETTINGS), batches)
+    settings = {"lr": 0.05, "weight_decay": decay}
+    train(ours, RowAdamW(ours.parameters(), betas=(0.0, 0.9), **settings), batches)
+    train(theirs, torch.optim.AdamW(theirs.parameters(), betas=(0.0, 0.9), **settings), batches)
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_other_weights_keep_their_momentum() -> None:
+    ours, theirs = model(sparse=True), model(sparse=False)
+    for made in (ours, theirs):
+        made[0].weight.requires_grad_(False)
+    batches = [[0, 1], [2], [3, 4]]
+    train(ours, RowAdamW(ours[1].parameters(), **SETTINGS), batches)
+    train(theirs, torch.optim.AdamW(theirs[1].parameters(), **SETTINGS), batches)
+    torch.testing.assert_close(ours[1].weight, theirs[1].weight)
 
 
 def test_rows_that_no_batch_has_stay_as_they_are() -> None:

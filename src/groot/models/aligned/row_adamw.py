@@ -14,13 +14,16 @@ from torch import Tensor
 
 
 class RowAdamW(torch.optim.AdamW):
-    """AdamW; of a weight whose gradient is sparse, rows without a gradient stay as they are.
+    """AdamW; a weight whose gradient is sparse is stepped without momentum, in the rows it has.
 
-    Their moments do, too, and they do not decay. Where every row has a gradient at every step it
-    is AdamW. Settings are those of `torch.optim.AdamW`, amsgrad and maximize left out.
+    Momentum would have to move rows that no batch uses. Without it (a first beta of 0) a row with
+    no gradient stays where it is, and what its second moment has lost by decay meanwhile is made
+    up for when it is used again: this is AdamW with betas (0, beta_2), but for the weight decay,
+    which rows without a gradient are spared.
 
-    Source: Kingma and Ba, Adam (2015), lazily as in torch.optim.SparseAdam; decoupled decay of
-    Loshchilov and Hutter (2019).
+    Settings are those of `torch.optim.AdamW`, amsgrad and maximize left out.
+
+    Source: Kingma and Ba, Adam (2015); Loshchilov and Hutter, decoupled weight decay (2019).
     """
 
     def __init__(self, params: Iterable[Any], **settings: Any) -> None:
@@ -40,17 +43,17 @@ class RowAdamW(torch.optim.AdamW):
         state = self.state[weight]
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(weight) for _ in range(2))
+            state["exp_avg_sq"] = torch.zeros_like(weight)
+            state["used"] = torch.zeros(len(weight), 1, device=weight.device)  # step of each row
         state["step"] += 1
+        n_steps, decay = state["step"].item(), group["betas"][1]
         rows, values = gradient.indices()[0], gradient.values()
-        first, second = group["betas"]
-        mean = state["exp_avg"][rows].lerp_(values, 1 - first)
-        square = state["exp_avg_sq"][rows].mul_(second).addcmul_(values, values, value=1 - second)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        n_steps = state["step"].item()
-        scale = (square / (1 - second**n_steps)).sqrt_().add_(group["eps"])
-        kept = weight[rows] * (1 - group["lr"] * group["weight_decay"])
-        weight[rows] = kept.addcdiv_(mean, scale, value=-group["lr"] / (1 - first**n_steps))
+        kept = decay ** (n_steps - state["used"][rows])
+        square = state["exp_avg_sq"][rows].mul_(kept).addcmul_(values, values, value=1 - decay)
+        state["exp_avg_sq"][rows], state["used"][rows] = square, n_steps
+        scale = (square / (1 - decay**n_steps)).sqrt_().add_(group["eps"])
+        moved = weight[rows] * (1 - group["lr"] * group["weight_decay"])
+        weight[rows] = moved.addcdiv_(values, scale, value=-group["lr"])
 
 
 @torch.no_grad()
