@@ -137,3 +137,15 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path, damage: s
     save_file(weights, tmp_path / WEIGHTS_FILE)
     with pytest.raises(ModelError, match="not the weights of"):
         load_aligned(tmp_path)
+
+
+def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=SHAPE_FILE):
+        load_aligned(tmp_path)
+    save_aligned(labeler(), tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match=WEIGHTS_FILE):
+        load_aligned(tmp_path)
+    (tmp_path / WEIGHTS_FILE).unlink()
+    with pytest.raises(ModelError, match=WEIGHTS_FILE):
+        load_aligned(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from groot.errors import ShapeError
+from groot.models.aligned import word_features
 from groot.models.aligned.word_encoder import WordEncoder, WordEncoderSettings
 from groot.models.aligned.word_features import ABSENT, MAX_FEATURES, WordTable, feature_names
 
@@ -37,6 +38,17 @@ def test_a_table_of_more_forms_than_it_was_made_for_keeps_them_apart() -> None:
     ids = table.form_ids([f"w{n}" for n in range(3000)])
     assert len(set(ids.tolist())) == 3000
     assert table.word_rows(ids).tolist() == list(range(1, 3001))
+
+
+def test_a_table_that_begins_anew_finds_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = WordTable.of_texts(TEXTS)
+    words = ["play", "Nina", "unseen", "playing", "now"]
+    rows = table.feature_rows(table.form_ids(words))
+    monkeypatch.setattr(word_features, "MAX_FORMS", 2)
+    for _ in range(3):
+        table.form_ids(["so", "many", "others"])
+        assert np.array_equal(table.feature_rows(table.form_ids(words)), rows)
+        assert len(table._forms) < 10
 
 
 @pytest.mark.parametrize("word", ["a", "x" * 500, "ß", "東京", "नमस्ते", "🙂", "\u0301", "A\nb", "İ"])

@@ -11,7 +11,7 @@ from groot.engine.files import write_json
 from groot.errors import ModelError
 from groot.models.aligned.labeler import AlignedLabeler
 from groot.models.aligned.word_encoder import WordEncoder
-from groot.models.loading import read_json
+from groot.models.loading import as_model_error, read_json
 
 SHAPE_FILE = "aligned.json"
 WEIGHTS_FILE = "aligned.safetensors"
@@ -54,7 +54,8 @@ def load_aligned(folder: Path) -> AlignedLabeler:
 
         encoder = load_encoder(folder / ENCODER_FOLDER)
     labeler = AlignedLabeler(encoder, shape["tags"], shape["classes"], **shape["decoder"])
-    weights = load_file(folder / WEIGHTS_FILE)
+    with as_model_error(str(folder / WEIGHTS_FILE)):
+        weights = load_file(folder / WEIGHTS_FILE)
     prefix = "" if "words" in shape else "decoder."
     wanted = {name for name in labeler.state_dict() if name.startswith(prefix)}
     try:

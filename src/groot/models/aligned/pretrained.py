@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from groot.errors import ModelError, ShapeError
+from groot.models.aligned.word_features import MAX_FORMS
 from groot.models.loading import as_model_error, refuse_no_model
 
 UNBOUNDED = 512  # pieces at a time of an encoder with relative positions, which knows no end
@@ -156,6 +157,8 @@ class PretrainedEncoder(nn.Module):
         if ids is None:
             spelled = f" {word}" if self.family.needs_space else word
             ids = self.tokenizer.encode(spelled, add_special_tokens=False)[: self.capacity]
+            if len(self._pieces) > MAX_FORMS:
+                self._pieces.clear()
             self._pieces[word] = ids = ids or [self.tokenizer.unk_token_id]
         return ids
 

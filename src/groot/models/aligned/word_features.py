@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 MAX_FEATURES = 24  # of one word; further letter triples are left out
+MAX_FORMS = 200_000  # that a table remembers before it begins anew
 AFFIX_LETTERS = (1, 2, 3, 4)
 ABSENT = 0  # the row of what has none
 
@@ -69,6 +70,9 @@ class WordTable:
         self.features = tuple(features)
         self._word_rows = {word: row for row, word in enumerate(self.counts, start=1)}
         self._feature_rows = {name: row for row, name in enumerate(self.features, start=1)}
+        self._forget()
+
+    def _forget(self) -> None:
         self._forms: dict[str, int] = {}
         self._rows = np.zeros((1024, MAX_FEATURES), dtype=np.int64)
         self._words = np.zeros((1024, 2), dtype=np.int64)  # row of the word, its count
@@ -88,7 +92,12 @@ class WordTable:
         return cls(counts, [name for name, n_words in sharing.items() if n_words >= min_words])
 
     def form_ids(self, words: Iterable[str]) -> np.ndarray:
-        """[N] an id for each word's form, the same for the same form; looked at once only."""
+        """[N] an id for each word's form, the same for the same form; looked at once only.
+
+        Ids hold until the next call, which may begin anew.
+        """
+        if len(self._forms) > MAX_FORMS:
+            self._forget()
         known = self._forms
         ids = [known[word] if word in known else self._add(word) for word in words]
         return np.array(ids, dtype=np.int64)
