@@ -111,7 +111,7 @@ class WordEncoder(nn.Module):
             per_sample_weights=weights.to(device),
             mode="sum",
             padding_idx=ABSENT,
-            sparse=True,
+            sparse=self.features.sparse,
         )
         is_unknown = (words == ABSENT)[:, None].to(device)
         vectors = described[torch.from_numpy(places).to(device)] + self.words(words.to(device))
