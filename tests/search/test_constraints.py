@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from groot.errors import ConfigError
@@ -73,6 +73,8 @@ rules = st.lists(
 
 @settings(deadline=None, max_examples=40)
 @given(rules, st.integers(1, 6), st.integers(0, 2**32), st.sampled_from([0.3, 4.0]))
+@example([Count("x", most=0)], 2, 0, 4.0)  # one state, which forbids a label
+@example([Count("x", most=0), Count("y", most=0), Count("z", most=0)], 3, 1, 4.0)
 def test_the_best_paths_under_rules_are_the_best_of_all_legal_outputs(
     some: list[Rule], k: int, seed: int, spread: float
 ) -> None:

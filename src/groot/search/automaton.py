@@ -21,6 +21,11 @@ class Automaton:
     following: np.ndarray
     is_final: np.ndarray
 
+    @property
+    def allows_everything(self) -> bool:
+        """Whether it has one state only, and no label is forbidden there."""
+        return len(self.is_final) == 1 and not (self.following == BROKEN).any()
+
     def accepts(self, labels: np.ndarray) -> np.ndarray:
         """[...] bool: which rows of labels [..., T], padded by negative numbers, are allowed."""
         states = np.zeros(labels.shape[:-1], dtype=np.int64)

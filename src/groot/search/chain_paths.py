@@ -133,7 +133,7 @@ def _behind(rest: np.ndarray, automaton: Automaton, states: np.ndarray) -> np.nd
     Args:
         rest: [B, Q, L + 1] by the state and the label before.
     """
-    if len(automaton.is_final) == 1:
+    if automaton.allows_everything:
         return rest[:, :, :-1]
     following = automaton.following[states]  # [B or 1, W, L]
     texts, labels = np.arange(len(rest))[:, None, None], np.arange(following.shape[2])
