@@ -142,6 +142,18 @@ def test_another_run_is_refused_with_what_differs_unless_forced(tmp_path, marks,
     assert [entry.get("event") for entry in lines(tmp_path)] == ["forced"]
 
 
+def test_all_that_was_ever_forced_stays_on_record(tmp_path):
+    versions = ("2", "3", "4")
+    for version in versions:
+        with RunFolder(tmp_path) as run:
+            run.check_same_run(changed(torch=version), force=True)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert [entry["differences"] for entry in record["forced"]] == [
+        ["torch was '2' and is '3' now"],
+        ["torch was '3' and is '4' now"],
+    ]
+
+
 def test_a_run_of_an_older_version_is_refused_with_a_clear_word_unless_forced(tmp_path):
     with RunFolder(tmp_path) as run:
         run.mark_done("fit")
@@ -151,6 +163,7 @@ def test_a_run_of_an_older_version_is_refused_with_a_clear_word_unless_forced(tm
         with pytest.raises(CheckpointError, match="an older version of groot started it"):
             run.check_same_run(MARKS)
         run.check_same_run(MARKS, force=True)
+    assert "fingerprint" not in json.loads((tmp_path / "run.json").read_text())
     with RunFolder(tmp_path) as run:
         run.check_same_run(MARKS)  # from now on it is a run like others
         assert run.is_done("fit")
@@ -272,10 +285,12 @@ def test_without_a_checkpoint_the_log_goes_back_to_the_last_finished_stage(tmp_p
     with RunFolder(tmp_path) as run:
         run.log({"step": 1})
         run.mark_done("fit")
-        run.log({"step": 1, "stage": "optimise"})
+        run.log({"step": 1, "stage": "round 1"})
+        run.mark_done("round 1")
+        run.log({"step": 1, "stage": "round 2"})
     with RunFolder(tmp_path) as run:
         run.rewind_log()
-        assert lines(tmp_path) == [{"step": 1}]
+        assert lines(tmp_path) == [{"step": 1}, {"step": 1, "stage": "round 1"}]
         run.rewind_log(0)
         assert lines(tmp_path) == []
 

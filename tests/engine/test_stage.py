@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from groot.engine.batches import BatchOrder
-from groot.engine.events import ignore_events
+from groot.engine.events import Note, StageFinished, StageStarted, StepDone
 from groot.engine.loop import Batches
 from groot.engine.marks import Marks, mark_of_tensors
 from groot.engine.run_folder import RunFolder
@@ -60,9 +61,11 @@ class Stage:
         self.stop_after = stop_after
         self.model = small_model()
         self.measured: list[str] = []
-        self.on_disk: list[int] = []
+        self.measuring_s = 0.0
+        self.events: list[object] = []
 
     def measure(self) -> dict[str, float]:
+        time.sleep(self.measuring_s)
         self.measured.append(mark_of_tensors(self.model.state_dict()))
         if self.values is not None:
             return {"goal": self.values[len(self.measured) - 1], "other": 0.0}
@@ -72,8 +75,6 @@ class Stage:
         return {"goal": -error, "other": 0.0}
 
     def should_stop(self) -> bool:
-        places = sorted((self.folder / "checkpoints").glob("*/step-*"))
-        self.on_disk.append(len(places))
         if self.stop_after is None:
             return False
         self.stop_after -= 1
@@ -83,7 +84,12 @@ class Stage:
         with RunFolder(self.folder) as run:
             run.check_same_run(Marks())
             context = StageContext(
-                self.measure, "goal", run, Accelerator(cpu=True), ignore_events, self.should_stop
+                self.measure,
+                "goal",
+                run,
+                Accelerator(cpu=True),
+                self.events.append,
+                self.should_stop,
             )
             return train_stage(
                 self.model,
@@ -164,6 +170,45 @@ def test_the_best_weights_outlive_a_stop(tmp_path, stop_after):
     second = Stage(tmp_path, values=values[len(first.measured) :])
     assert second.train().best_step == 3
     assert second.mark == first.measured[1]
+
+
+def test_it_is_the_average_of_the_weights_that_is_measured_and_kept(tmp_path):
+    averaged, plain = Stage(tmp_path / "averaged"), Stage(tmp_path / "plain")
+    averaged.train()
+    plain.train(dataclasses.replace(SETTINGS, average_decay=0.0))
+    assert not set(averaged.measured) & set(plain.measured)
+    steps = [
+        [{**line, "eval_goal": None} for line in log_of(tmp_path / name)]
+        for name in ("averaged", "plain")
+    ]
+    assert steps[0] == steps[1]  # the steps themselves are taken on the plain weights
+
+
+def test_seconds_are_over_all_the_starts(tmp_path):
+    first = Stage(tmp_path, stop_after=5)
+    first.measuring_s = 0.2
+    with pytest.raises(Interrupted):
+        first.train()
+    second = Stage(tmp_path)
+    started = time.perf_counter()
+    seconds = second.train().seconds
+    assert seconds > time.perf_counter() - started + 0.2 * len(first.measured) - 0.1
+    assert (second.events[-1].seconds, len(first.measured)) == (seconds, 3)
+
+
+def test_whoever_watches_is_told_of_each_step_and_of_where_it_goes_on(tmp_path):
+    first = Stage(tmp_path, stop_after=7)
+    with pytest.raises(Interrupted):
+        first.train()
+    second = Stage(tmp_path)
+    result = second.train()
+    assert first.events[0] == StageStarted("fit", 9, 0)
+    assert second.events[:2] == [Note("fit: continuing from step 7"), StageStarted("fit", 9, 7)]
+    steps = [event for event in [*first.events, *second.events] if isinstance(event, StepDone)]
+    assert [event.step for event in steps] == list(range(1, 10))
+    assert "eval_goal" in steps[-1].values
+    finished = StageFinished("fit", result.seconds, {"steps": 9, "dev goal": result.best})
+    assert second.events[-1] == finished
 
 
 def test_a_stage_that_is_measured_first_never_ends_with_worse_weights(tmp_path):

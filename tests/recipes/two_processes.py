@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from groot.engine.batches import BatchOrder, example_random
+from groot.engine.batches import BatchOrder, step_seed
 from groot.engine.interrupts import Interrupt
 from groot.engine.loop import Batches, LossTerms, Schedule, train_steps
 from groot.engine.processes import leave, make_accelerator
@@ -41,7 +41,8 @@ def main(out: Path, micro_batch_size: int | None) -> None:
     lengths = [1 + index % 5 for index in range(21)]
 
     def collate(indices: list[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        noise = [example_random(1, "fit", step, index).normal(size=4) for index in indices]
+        seed = step_seed(1, "fit", step)
+        noise = [np.random.default_rng((seed, index)).normal(size=4) for index in indices]
         noisy = inputs[indices] + 0.1 * torch.from_numpy(np.stack(noise)).float()
         return noisy, inputs[indices].sum(dim=1)
 

@@ -90,19 +90,6 @@ def step_seed(seed: int, stage: str, step: int, process: int = 0) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def example_random(seed: int, stage: str, step: int, index: int) -> np.random.Generator:
-    """A generator of its own for one example in one step, such as for word dropout.
-
-    What it gives depends neither on the rest of the batch nor on the process that has the example,
-    so that two processes hide the same words as one.
-
-    >>> float(example_random(1, "fit", 7, 3).random()) == float(
-    ...     example_random(1, "fit", 7, 3).random())
-    True
-    """
-    return np.random.default_rng((step_seed(seed, stage, step), index))
-
-
 def share_of_process(indices: Sequence[int], process: int, n_processes: int) -> list[int]:
     """The part of a step's examples that one process works on; shares differ by at most one.
 

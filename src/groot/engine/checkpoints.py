@@ -28,7 +28,6 @@ from groot.engine.files import (
     free_space_check,
     remove_leftovers,
     sha256_of,
-    sync_file,
     write_folder,
 )
 from groot.errors import CheckpointError
@@ -110,8 +109,6 @@ def save_checkpoint(
             kept, twins = _without_twins(content)
             save_file(kept, temporary / f"{name}.safetensors", {"twins": json.dumps(twins)})
         (temporary / STATE).write_text(state_text, encoding="utf-8")
-        for file in sorted(temporary.iterdir()):
-            sync_file(file)
         (temporary / MANIFEST).write_text(_manifest_text(temporary, step), encoding="utf-8")
     for old in _outdated(folder, path, keep):
         discard(old)
