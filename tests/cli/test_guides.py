@@ -90,7 +90,7 @@ def test_weights_are_not_chosen_on_what_is_compared(groot, folders):
         "compare-guides", *asked, "--dev", folders / "dev.jsonl", "--guides", "top_k,pargs"
     )
     assert found.code == 0, found.err
-    assert "1 prompts of --dev stand in --prompts, too" in found.out
+    assert "left out because they stand in --prompts, too: 1" in found.out
 
 
 def test_diagnose_prints_and_reports(groot, folders, tmp_path):

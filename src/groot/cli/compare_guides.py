@@ -204,7 +204,7 @@ def _print(comparison: Mapping[str, Any]) -> None:
         answer(f"weights tried for {name}, mean dev reward: {shown}")
     left_out = comparison.get("weight_prompts", {}).get("left_out")
     if left_out:
-        answer(f"{left_out} prompts of --dev stand in --prompts, too: no weight was chosen on them")
+        answer(f"prompts of --dev left out because they stand in --prompts, too: {left_out}")
     sentences = [line for lines in comparison["seen_before"].values() for line in lines]
     for sentence in dict.fromkeys(sentences):
         answer(f"warning: {sentence}")

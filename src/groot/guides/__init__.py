@@ -14,8 +14,9 @@ from groot.guides.cd import Cd
 from groot.guides.deal import Deal
 from groot.guides.farma import Farma
 from groot.guides.grammar import Grammar
-from groot.guides.guide import Chooser, Guide, Listed, Prefixes, SumOfGuides, Written
+from groot.guides.guide import Chooser, Guide, Prefixes, SumOfGuides, Written
 from groot.guides.implicit import Implicit
+from groot.guides.listed import Listed
 from groot.guides.materials import Materials
 from groot.guides.mbr import Mbr
 from groot.guides.pargs import Pargs, PargsGreedy

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from groot.errors import ConfigError
-from groot.guides.guide import Guide, Listed, Prefixes, SumOfGuides
+from groot.guides.guide import Guide, Prefixes, SumOfGuides
+from groot.guides.listed import Listed
 from groot.guides.making import refusal_of_labels
 from groot.models.step import Spelling, StepModel, evaluating
 from groot.search.found import Found
