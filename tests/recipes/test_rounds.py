@@ -23,5 +23,5 @@ def test_no_round_of_contrast_stops_after_the_fit():
 
 
 def test_free_text_is_not_distilled():
-    rounds = rounds_of(config_from({"optimise": {"rounds": 1}}), distils=False)
+    rounds = rounds_of(config_from({"optimise": {"rounds": 1}}), can_vary=False)
     assert [round.name for round in rounds] == ["round 1"]

@@ -178,9 +178,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(data, tmp_path):
 
 
 def test_dev_reward_can_pick_the_fitted_weights(data, tmp_path):
-    config = config_of(
-        data, fit={"passes": 1}, optimise={"rounds": 0}, generation={"fit_selects_on": "reward"}
-    )
+    config = config_of(data, fit={"passes": 1, "selects_on": "reward"}, optimise={"rounds": 0})
     train_run(config, out=tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert all("eval_reward" in line for line in log if "eval_perplexity" in line)
@@ -194,7 +192,7 @@ def test_dev_reward_can_pick_the_fitted_weights(data, tmp_path):
     ("more", "error", "message"),
     [
         ({"reward": {"specs": ["f0.5"]}}, RewardError, "not free text"),
-        ({"reward": {"specs": ["class_accuracy"]}}, RewardError, "says nothing about a free text"),
+        ({"reward": {"specs": ["class_accuracy"]}}, RewardError, "says nothing about the gold"),
         ({"optimise": {"selects_on": "f1"}}, ConfigError, "free text has none"),
         ({"generation": {"max_new_tokens": 2}}, DataError, "no training example"),
     ],
@@ -236,10 +234,10 @@ def test_references_that_are_too_long_are_named(data, tmp_path):
 
 
 def test_the_plan_counts_without_writing(data, tmp_path):
-    plan = plan_run(config_of(data), out=tmp_path / "run")
+    plan = plan_run(config_of(data))
     assert plan.examples == {"train": 96, "dev": 24, "test": 24}
     assert [stage.steps for stage in plan.stages] == [36, 6]
-    assert plan.facts["task"] == "free text"
+    assert plan.facts["task"] == "text"
     assert not (tmp_path / "run").exists()
 
 
