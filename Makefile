@@ -3,6 +3,7 @@
 # make test    all tests and the examples in the docstrings
 # make check   lint, format, types, examples in the docstrings
 # make mutated read 1,000 files broken as those of people are, which takes a minute
+# make house   the figures of the code: sizes, parameters, repeated places (HOUSE=--list names them)
 # make bench   train on the four benchmarks and print the table of the README, then
 #              make bench-search (beside generate and CTranslate2) and make bench-taggers (beside
 #              spaCy), which write docs/benchmarks.md and take the models that were trained
@@ -16,7 +17,7 @@ BIN = .venv/bin
 
 TRAINED = $(foreach name,$(filter mit_restaurant snips,$(BENCH)),$(name)=runs/bench/$(name)-seed-$(SEED))
 
-.PHONY: setup demo test check mutated bench bench-training bench-search bench-taggers
+.PHONY: setup demo test check mutated house bench bench-training bench-search bench-taggers
 .DELETE_ON_ERROR:
 
 setup: .venv/.installed
@@ -46,6 +47,8 @@ check: setup
 # 1,000 files broken as people's files are: nothing is misread without a warning
 mutated: setup
 	GROOT_MUTATED=1000 $(BIN)/python -m pytest tests/data/test_mutated_files.py
+house: setup
+	$(BIN)/python tools/house.py $(HOUSE)
 
 bench:
 	$(MAKE) bench-training

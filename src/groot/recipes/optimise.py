@@ -34,7 +34,8 @@ def optimise(
         instances: the training set.
         rounds: of the run, in order.
     """
-    for round, following in zip(rounds, [*rounds[1:], None], strict=True):
+    for round in rounds:
+        following = next((other for other in rounds if other.number > round.number), None)
         folder = f"checkpoints/after-{round.file_name}" if following else "model"
         if job.run.is_done(round.name):
             if following is None or not job.run.is_done(following.name):
