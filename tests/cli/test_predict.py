@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import groot.work.predict_file as predict_file_module
+import groot.work.predictor as predictor_module
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.recipes.make_writer import make_labeler
@@ -55,7 +55,7 @@ class Capitals(Labeler):
 def labeler(monkeypatch) -> Capitals:
     """The labeler that every folder holds."""
     found = Capitals()
-    monkeypatch.setattr(predict_file_module, "load", lambda folder: found)
+    monkeypatch.setattr(predictor_module, "load", lambda folder: found)
     return found
 
 

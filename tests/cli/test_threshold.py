@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import groot.studies.probability_settings as settings_module
-import groot.work.predict_file as predict_file_module
+import groot.work.predictor as predictor_module
 from groot.engine.ledger import Ledger, read_ledger
 from groot.evaluation.calibration_map import Calibration, Map, read_calibration
 from groot.models.model_folder import SETTINGS_FILE
@@ -83,7 +83,7 @@ def dev(tmp_path):
 def labeler(monkeypatch, tmp_path):
     found = Told()
     monkeypatch.setattr(settings_module, "load_labeler", lambda folder: found)
-    monkeypatch.setattr(predict_file_module, "load", lambda folder: found)
+    monkeypatch.setattr(predictor_module, "load", lambda folder: found)
     (tmp_path / SETTINGS_FILE).write_text("{}")
     return found
 

@@ -20,7 +20,9 @@ from groot.report import write_report
 from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
 from groot.studies.labelled_data import LabelledData
 from groot.types import Example
-from groot.work.predict_file import PredictedFile, predict_file
+from groot.work.predict_file import predict_file
+from groot.work.predicted_file import PredictedFile
+from groot.work.predictor import Request
 from groot.writer.generator import Generator
 
 THINGS = {"drink": ("tea", "coffee", "milk"), "food": ("bread", "rice", "soup", "cake")}
@@ -125,7 +127,7 @@ def test_the_model_predicts_and_is_measured(run, tmp_path):
     assert isinstance(generator, Generator)
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text('{"prompt": "drink", "id": 7}\n"food"\n""\n')
-    predict_file(out, source, target, done=PredictedFile(), top_k=2)
+    predict_file(out, source, target, Request(top_k=2), done=PredictedFile())
     lines = [json.loads(line) for line in target.read_text().splitlines()]
     assert [line["text"] for line in lines] == ["drink", "food", ""]
     assert lines[0]["id"] == 7

@@ -92,8 +92,8 @@ def predict(
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="of the guide: a folder that groot reward-model wrote, or a sequence classifier;"
-            " several of one kind with --ensemble",
+            help="Make the guide of this reward model: a folder that groot reward-model wrote, or a"
+            " sequence classifier; name several of one kind with --ensemble.",
         ),
     ] = None,
     ensemble: EnsembleOption = None,
@@ -101,13 +101,15 @@ def predict(
     transform: TransformOption = "none",
     tuned: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="of the implicit guide: the generator tuned with dpo"),
+        typer.Option(
+            metavar="DIR", help="The generator tuned with dpo, which the implicit guide needs."
+        ),
     ] = None,
     weight: Annotated[
         float | None,
-        typer.Option(help="of the guide, nats per unit of reward; default: the guide's own"),
+        typer.Option(help="Nats that the guide adds per unit of reward; default: the guide's own."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="of what a guide draws")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of what a guide draws.")] = 0,
     save_guide: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="write the guide with its models and settings there"),
@@ -143,8 +145,10 @@ def predict(
         --reward-model runs/partial-1 --reward-model runs/partial-2
     """
     from groot.cli.progress import watcher
-    from groot.work.guided_texts import GuideChoice
-    from groot.work.predict_file import PredictedFile, dropped_line, predict_file, speed_line
+    from groot.work.guide_choice import GuideChoice
+    from groot.work.predict_file import predict_file
+    from groot.work.predicted_file import PredictedFile, dropped_line, speed_line
+    from groot.work.predictor import Request
 
     if json and out == STANDARD:
         raise ConfigError("--json needs --out FILE: standard output holds the predictions.")
@@ -168,6 +172,18 @@ def predict(
             transform=transform,
             tuned=tuned,
         )
+    request = Request(
+        top_k=top_k,
+        choose=choose,
+        reward=tuple(reward) if reward else None,
+        candidates=candidates,
+        calibrated=calibrated,
+        exact=exact,
+        thresholds=thresholds,
+        guide=choice,
+        batch_size=batch_size,
+        dtype=dtype,
+    )
     done = PredictedFile()
     try:
         with watcher() as events:
@@ -175,17 +191,8 @@ def predict(
                 folder,
                 source,
                 out,
+                request,
                 done=done,
-                top_k=top_k,
-                choose=choose,
-                reward=reward or None,
-                candidates=candidates,
-                calibrated=calibrated,
-                exact=exact,
-                thresholds=thresholds,
-                guide=choice,
-                batch_size=batch_size,
-                dtype=dtype,
                 is_plain_text=plain_text or source.suffix == ".txt",
                 is_restarted=force,
                 events=events,
