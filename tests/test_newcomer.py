@@ -147,3 +147,40 @@ def test_a_guide(copy: Copy, writers: Path) -> None:
     assert numbers["titles"]["gentle"] == "a gentle guide"
     assert numbers["rows"]["gentle"]["reward_tokens_per_token"] > 5
     assert list(numbers["rows"])[-1] == "gentle"  # where its line stands in the table
+
+
+OBJECTIVE = '''"""Push down what has less than the mean reward."""
+
+from torch import Tensor
+
+
+def below_mean(log_p: Tensor, rewards: Tensor, is_real: Tensor, *, slope: float = 1.0) -> Tensor:
+    """Mean of slope * (mean reward - reward) * log_p over the real candidates [B]."""
+    count = is_real.sum(1, keepdim=True).clamp(min=1)
+    mean = (rewards * is_real).sum(1, keepdim=True) / count
+    return (slope * (mean - rewards) * log_p.masked_fill(~is_real, 0.0)).sum(1) / count[:, 0]
+'''
+
+
+def test_an_objective(copy: Copy, tmp_path: Path) -> None:
+    copy.add_file("objectives/below_mean.py", OBJECTIVE)
+    copy.add_line(
+        "objectives/__init__.py",
+        '        "below_mean": "groot.objectives.below_mean:below_mean",',
+        after='"mrt": mrt,',
+    )
+    sizes = {"model.width": 32, "model.feed_forward": 32, "model.vocabulary_size": 300}
+    sizes |= {"fit.passes": 1, "data.max_train": 40, "optimise.rounds": 1, "distil.rounds": 0}
+    sizes |= {"optimise.objective": "below_mean", "evaluation.bootstrap_samples": 10}
+    settings = [f"--set={name}={value}" for name, value in sizes.items()]
+    words = ("train", "sample", "--reward", "f1", *settings, "--set=output.report=false", "--out")
+    slope = "--set=optimise.objective_settings.slope="
+    copy.groot(
+        (*words, tmp_path / "gentle", f"{slope}0"),
+        (*words, tmp_path / "steep", f"{slope}50"),
+    )
+    logs = [read_lines(tmp_path / run / "log.jsonl") for run in ("gentle", "steep")]
+    losses = [[line["contrast"] for line in log if "contrast" in line] for log in logs]
+    assert losses[0]
+    assert not any(losses[0])  # a slope of nothing teaches nothing
+    assert all(losses[1])
