@@ -25,14 +25,14 @@ class Capitals(Labeler):
     """First candidate: every capitalised word is a name; second: nothing is."""
 
     def __init__(self, log_p: float = math.log(0.75)) -> None:
-        self.form = SimpleNamespace(task="spans")
+        self.notation = SimpleNamespace(task="spans", labels=("name",), has_proofs=True)
         self.calibration = None
         self.log_p = log_p
         self.seen: list[str] = []
         self.stop_after: int | None = None
 
-    def predict(self, examples, *, top_k, choose, batch_size, exact, **settings):
-        assert len(examples) <= batch_size
+    def predict(self, examples, settings):
+        assert len(examples) <= settings.batch_size
         found = []
         for example in examples:
             if self.stop_after is not None and len(self.seen) >= self.stop_after:
@@ -44,8 +44,8 @@ class Capitals(Labeler):
                 if word[0].isupper()
             )
             both = [Candidate("", spans, self.log_p), Candidate("", (), math.log(0.25))]
-            ranked = both[:: -1 if choose == "mbr" else 1][:top_k]
-            searches = (Found((), (), exact or "sure" in example.text, width=1),)
+            ranked = both[:: -1 if settings.choose == "mbr" else 1][: settings.top_k]
+            searches = (Found((), (), settings.exact or "sure" in example.text, width=1),)
             probabilities = {span: span.probability for span in spans}
             found.append(Prediction(ranked, 1.0, probabilities, searches=searches))
         return found

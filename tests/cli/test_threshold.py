@@ -1,5 +1,6 @@
 """groot calibrate and groot threshold with a labeler that says what the texts tell it to."""
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from groot.models.model_folder import SETTINGS_FILE
 from groot.outputs.marginals import Marginal, Marginals
 from groot.types import Candidate, Span
 from groot.writer.labeler import Labeler
-from groot.writer.prediction import Prediction
+from groot.writer.prediction import Prediction, PredictSettings
 
 LABELS = ("good", "bad")
 
@@ -33,7 +34,9 @@ class Told(Labeler):
         self.calibration = calibration
         self.reward_specs = ("f1",)
 
-    def predict(self, examples, *, choose, probability_candidates, calibrated=None, **settings):
+    def predict(self, examples, settings=None, **changes):
+        settings = dataclasses.replace(settings or PredictSettings(), **changes)
+        calibrated, choose = settings.calibrated, settings.choose
         found = []
         for example in examples:
             values: dict = {}
