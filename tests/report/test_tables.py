@@ -39,6 +39,7 @@ def test_changes_say_rose_only_when_significant():
     assert [(one.name, one.verdict) for one in found] == [("F1", "no clear change")]
     assert found[0].before == BEFORE.numbers["f1"]
     assert Change("x", 0, 1, -0.1, None, 0.01).verdict == "fell"
+    assert Change("x", 0, 1, 0.1, None, 0.05).verdict == "no clear change"  # p < 0.05 is asked
     assert Change("x", 0, 1, 0.1, None, None).verdict == "no clear change"
     assert changes(run(BEFORE)) == []
     (untested,) = changes(
@@ -52,6 +53,11 @@ def test_labels_and_errors():
     rows = per_label(run(BEFORE, AFTER))
     assert [(row.label, row.gold) for row in rows] == [("a", 3), ("b", 3)]
     assert rows[1].change == AFTER.numbers["per_label"]["b"]["f1"] - 0
+    more_of_b = stage("fit", (A,), (A, B, Span(10, 14, "c")))
+    numbers = dict(more_of_b.numbers["per_label"])
+    numbers["b"] = {**numbers["b"], "gold": 7}
+    rows = per_label(run(Stage("fit", {**more_of_b.numbers, "per_label": numbers})))
+    assert [row.label for row in rows] == ["b", "a", "c"]  # the most frequent first
     kinds = dict(error_kinds(run(BEFORE, AFTER)))
     assert kinds["right"] == [2, 5]
     assert kinds["missing"] == [3, 1]

@@ -78,22 +78,23 @@ def stories(
     if before is None or after is None or not before.measurement or not after.measurement:
         return [], []
     place_of = {example.id: place for place, example in enumerate(after.examples)}
-    ranked = []
-    for mine, example in enumerate(before.examples):
-        its = place_of.get(example.id)
-        if its is not None:
-            gains = _gains(before.measurement.rewards[mine], after.measurement.rewards[its])
+    changes: list[tuple[float, float, int, int]] = []
+    for old_place, example in enumerate(before.examples):
+        new_place = place_of.get(example.id)
+        if new_place is not None:
+            old, new = before.measurement.rewards[old_place], after.measurement.rewards[new_place]
+            gains = _gains(old, new)
             if gains is not None:
-                ranked.append((*gains, mine, its))
-    ranked.sort(key=lambda one: (-one[0], -one[1], one[2]))
-    helped = [one for one in ranked if one[0] > 0][:MOST_STORIES]
-    hurt = [one for one in reversed(ranked) if one[0] < 0][:MOST_STORIES]
+                changes.append((*gains, old_place, new_place))
+    changes.sort(key=lambda change: (-change[0], -change[1], change[2]))
+    helped = [change for change in changes if change[0] > 0][:MOST_STORIES]
+    hurt = [change for change in reversed(changes) if change[0] < 0][:MOST_STORIES]
 
-    def told(one: tuple[float, float, int, int]) -> Story:
-        change, _, mine, its = one
-        return _story(before, after, mine, its, change, corrected)
+    def told(change: tuple[float, float, int, int]) -> Story:
+        gain, _, old_place, new_place = change
+        return _story(before, after, old_place, new_place, gain, corrected)
 
-    return [told(one) for one in helped], [told(one) for one in hurt]
+    return list(map(told, helped)), list(map(told, hurt))
 
 
 def _gains(
