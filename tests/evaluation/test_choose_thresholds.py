@@ -80,6 +80,24 @@ def test_held_out_f1_is_of_thresholds_that_did_not_see_the_text():
     assert np.mean(gaps) > 0.03
 
 
+def test_held_out_f1_by_hand():
+    """Five texts are five folds; the others have four fifths of the gold, as far as is known."""
+    rng = np.random.default_rng(3)
+    for n_gold in (2, 3, 5) * 20:
+        p, right = rng.random(5), rng.random(5) < 0.6
+        n_kept = n_right = 0
+        for out in range(5):
+            others = sorted((i for i in range(5) if i != out), key=lambda i: -p[i])
+            f1 = [
+                2 * right[others[:n]].sum() / (n + round(n_gold * 0.8)) for n in range(1, 5)
+            ]  # of keeping the n most probable
+            n = max(range(1, 5), key=lambda n: (f1[n - 1], n))
+            is_kept = n == 4 or p[out] >= (p[others[n - 1]] + p[others[n]]) / 2
+            n_kept, n_right = n_kept + is_kept, n_right + (is_kept and right[out])
+        found = chosen(p, right, n_gold, Target("f1", None))
+        assert found.f1_held_out == pytest.approx(2 * n_right / (n_kept + n_gold))
+
+
 def test_held_out_f1_keeps_a_text_together():
     """Each text says one thing ten times: a threshold that saw some of them would know the rest."""
     rng = np.random.default_rng(0)
