@@ -1,7 +1,5 @@
 """Column files of the kinds that people have: read rightly, or stopped with what decides."""
 
-from collections import Counter
-
 import pytest
 
 from groot.data import read_examples
@@ -21,21 +19,6 @@ def tagged(person, place):
     return list(zip(words, ("B-PER", "I-PER", "O", "O", "B-LOC", "O"), strict=True))
 
 
-def labels(result):
-    """How often each label stands in the gold."""
-    return Counter(
-        label
-        for example in result.examples
-        for label in [span.label for span in example.spans or ()] + list(example.classes or ())
-    )
-
-
-def write(path, content):
-    data = content if isinstance(content, bytes) else content.encode()
-    path.write_bytes(data)
-    return path
-
-
 def blocks(line, *, above=""):
     """A column file of all trips; line(number, word, tag) -> its text."""
     texts = []
@@ -48,7 +31,7 @@ def blocks(line, *, above=""):
 TEXT = "anna berg flew to oslo ."
 
 
-def test_02_outer_tags_beside_inner_ones_and_a_number(tmp_path):
+def test_02_outer_tags_beside_inner_ones_and_a_number(tmp_path, write, labels):
     inner = {"oslo": "B-LOCpart"}
     text = blocks(
         lambda n, word, tag: f"{n}\t{word}\t{tag}\t{inner.get(word, 'O')}",
@@ -70,21 +53,21 @@ def test_02_outer_tags_beside_inner_ones_and_a_number(tmp_path):
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_03_the_number_of_a_word_is_no_word(tmp_path, first):
+def test_03_the_number_of_a_word_is_no_word(tmp_path, first, write, labels):
     text = blocks(lambda n, word, tag: f"{n - 1 + first} {word} NNP I-NP {tag}")
     result = read_examples(write(tmp_path / "a.conll", text))
     assert result.examples[0].text == TEXT
     assert labels(result) == {"PER": 24, "LOC": 24}
 
 
-def test_03_other_numbers_for_words_stop_with_the_setting(tmp_path):
+def test_03_other_numbers_for_words_stop_with_the_setting(tmp_path, write):
     text = blocks(lambda n, word, tag: f"{n * 7919 % 1000}\t{tag}")
     with pytest.raises(DataError, match=r"of the words in column 0 .* numbers.\n.*word_column=0"):
         read_examples(write(tmp_path / "a.conll", text))
     assert len(read_examples(tmp_path / "a.conll", word_column=0).examples) == 24
 
 
-def test_one_label_on_most_words_stops_with_the_setting(tmp_path):
+def test_one_label_on_most_words_stops_with_the_setting(tmp_path, write, labels):
     text = blocks(lambda n, word, tag: f"{word}\tB-same")
     with pytest.raises(DataError, match=r"have the label 'same' in column 1.*\n.*tag_column=1"):
         read_examples(write(tmp_path / "a.conll", text))
@@ -100,21 +83,21 @@ def test_one_label_on_most_words_stops_with_the_setting(tmp_path):
     ],
     ids=["suffix", "underscore", "small"],
 )
-def test_06_tags_in_other_forms(tmp_path, written):
+def test_06_tags_in_other_forms(tmp_path, written, write, labels):
     text = blocks(lambda n, word, tag: f"{word}\t{written(tag)}")
     result = read_examples(write(tmp_path / "a.conll", text))
     assert labels(result) == {"PER": 24, "LOC": 24}
     assert "tag form" in result.reading.parts
 
 
-def test_a_lone_tag_in_another_form_is_a_mistake(tmp_path):
+def test_a_lone_tag_in_another_form_is_a_mistake(tmp_path, write):
     text = blocks(lambda n, word, tag: f"{word}\t{tag}") + "\nx\tPER-B\n"
     result = read_examples(write(tmp_path / "a.conll", text))
     (problem,) = result.problems
     assert "'PER-B' of word 1" in problem.reason
 
 
-def test_08_runs_of_plain_labels_are_asked_about_and_joined(tmp_path):
+def test_08_runs_of_plain_labels_are_asked_about_and_joined(tmp_path, write, labels):
     plain = {"B-PER": "person", "I-PER": "person", "B-LOC": "place", "O": "O"}
     path = write(tmp_path / "a.tsv", blocks(lambda n, word, tag: f"{word}\t{plain[tag]}"))
     apart = read_examples(path)
@@ -126,7 +109,7 @@ def test_08_runs_of_plain_labels_are_asked_about_and_joined(tmp_path):
     assert not joined.reading.doubts
 
 
-def test_12_label_studio_conll_with_labels_of_two_words(tmp_path):
+def test_12_label_studio_conll_with_labels_of_two_words(tmp_path, write, labels):
     named = {"B-PER": "B-Full name", "I-PER": "I-Full name", "B-LOC": "B-Home town", "O": "O"}
     text = "-DOCSTART- -X- O\n" + blocks(lambda n, word, tag: f"{word} -X- _ {named[tag]}")
     result = read_examples(write(tmp_path / "a.conll", text))
@@ -134,7 +117,7 @@ def test_12_label_studio_conll_with_labels_of_two_words(tmp_path):
     assert labels(result) == {"Full name": 24, "Home town": 24}
 
 
-def test_prose_is_no_column_file(tmp_path):
+def test_prose_is_no_column_file(tmp_path, write):
     prose = write(tmp_path / "a.txt", "It was a dark night.\n\nThe wind blew cold.\n\n" * 9)
     with pytest.raises(DataError, match="format of this file is not clear"):
         read_examples(prose)
@@ -143,7 +126,7 @@ def test_prose_is_no_column_file(tmp_path):
         read_examples(lines)
 
 
-def test_comments_never_tip_the_scheme(tmp_path):
+def test_comments_never_tip_the_scheme(tmp_path, write, labels):
     # with one column more, MultiCoNER's comment has as many cells as its words have
     text = blocks(lambda n, word, tag: f"{word} _ _ {tag}", above="# id {0}f domain=en{0}\n")
     result = read_examples(write(tmp_path / "a.conll", text))
@@ -152,14 +135,14 @@ def test_comments_never_tip_the_scheme(tmp_path):
     assert not result.problems
 
 
-def test_the_word_hash_is_a_word(tmp_path):
+def test_the_word_hash_is_a_word(tmp_path, write, labels):
     text = blocks(lambda n, word, tag: f"{'#' if n == 1 else word} {tag}")
     result = read_examples(write(tmp_path / "a.conll", text))
     assert result.examples[0].words[0] == "#"
     assert labels(result) == {"PER": 24, "LOC": 24}
 
 
-def test_a_comment_inside_a_text_costs_the_text_and_is_named(tmp_path):
+def test_a_comment_inside_a_text_costs_the_text_and_is_named(tmp_path, write):
     text = "a O\n# why not\nb B-x\n\n" + "c O\nd B-x\n\n" * 3
     result = read_examples(write(tmp_path / "a.conll", text))
     assert len(result.examples) == 3
@@ -167,7 +150,7 @@ def test_a_comment_inside_a_text_costs_the_text_and_is_named(tmp_path):
     assert problem.source == f"{tmp_path / 'a.conll'}:2"
 
 
-def test_a_handful_of_foreign_letters_does_not_tip_the_scheme(tmp_path):
+def test_a_handful_of_foreign_letters_does_not_tip_the_scheme(tmp_path, write):
     text = blocks(lambda n, word, tag: f"{word} {tag}") + "\nx E-PER\n\ny S-LOC\n"
     result = read_examples(write(tmp_path / "a.conll", text))
     assert result.scheme == "IOB2"

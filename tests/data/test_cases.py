@@ -6,7 +6,6 @@ The inputs are written here. Where GROOT_CASES names a folder of such files, tho
 import json
 import os
 import unicodedata
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,25 +18,6 @@ from groot.errors import DataError
 PEOPLE = ("anna berg", "tom li", "ruth okoro", "ben cole", "ida sand", "leo marsh")
 PLACES = ("oslo", "lima", "cairo", "porto", "quito", "turin")
 TRIPS = [(PEOPLE[i % 6], PLACES[i * 5 % 6]) for i in range(24)]
-
-
-def labels(result):
-    """How often each label stands in the gold."""
-    return Counter(
-        label
-        for example in result.examples
-        for label in [span.label for span in example.spans or ()] + list(example.classes or ())
-    )
-
-
-def write(path, content):
-    data = content if isinstance(content, bytes) else content.encode()
-    path.write_bytes(data)
-    return path
-
-
-def write_rows(path, rows):
-    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 TEXT = "anna berg flew to oslo ."
@@ -66,10 +46,10 @@ def ls_minimal(person, place):
 
 @pytest.mark.parametrize("row", [ls_task, ls_minimal])
 @pytest.mark.parametrize("form", ["lines", "array", "one line"])
-def test_12_label_studio(tmp_path, row, form):
+def test_12_label_studio(tmp_path, row, form, write, labels):
     rows = [row(*trip) for trip in TRIPS]
     if form == "lines":
-        path = write_rows(tmp_path / "a.json", rows)
+        path = write(tmp_path / "a.json", rows)
     else:
         path = write(tmp_path / "a.json", json.dumps(rows, indent=1 if form == "array" else None))
     result = read_examples(path)
@@ -79,51 +59,51 @@ def test_12_label_studio(tmp_path, row, form):
 
 
 @pytest.mark.parametrize("name", ["label", "labels", "entities"])
-def test_13_an_empty_list_beside_spans_is_no_span(tmp_path, name):
+def test_13_an_empty_list_beside_spans_is_no_span(tmp_path, name, write):
     rows = [
         {"id": 1, "text": "play nina simone please", name: [[5, 16, "song"]]},
         {"id": 2, "text": "play hey jude by elvis", name: []},
         {"id": 3, "text": "hello there friend", name: []},
     ]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     assert [example.spans is not None for example in result.examples] == [True] * 3
     assert [example.classes for example in result.examples] == [None] * 3
 
 
-def test_13_an_empty_list_beside_classes_is_no_class(tmp_path):
+def test_13_an_empty_list_beside_classes_is_no_class(tmp_path, write):
     rows = [{"text": "a b", "label": ["x"]}, {"text": "c d", "label": []}]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     assert [example.classes for example in result.examples] == [("x",), ()]
     assert [example.spans for example in result.examples] == [None, None]
 
 
-def test_13_empty_lists_alone_and_gold_of_two_kinds_stop_with_the_setting(tmp_path):
-    empty = write_rows(tmp_path / "a.jsonl", [{"text": "a b", "label": []}] * 3)
+def test_13_empty_lists_alone_and_gold_of_two_kinds_stop_with_the_setting(tmp_path, write):
+    empty = write(tmp_path / "a.jsonl", [{"text": "a b", "label": []}] * 3)
     with pytest.raises(DataError, match=r"an empty list in each row(.|\n)*task=spans"):
         read_examples(empty)
     assert read_examples(empty, task="spans").examples[0].spans == ()
     rows = [{"text": "a b", "label": [[0, 1, "x"]]}] * 3 + [{"text": "c d", "label": ["x"]}] * 3
-    mixed = write_rows(tmp_path / "b.jsonl", rows)
+    mixed = write(tmp_path / "b.jsonl", rows)
     with pytest.raises(DataError, match=r"several kinds: .*spans in 3 .*b\.jsonl:1.*classes in 3"):
         read_examples(mixed)
     result = read_examples(mixed, task="spans")
     assert (len(result.examples), len(result.problems)) == (3, 3)
     rows = [{"text": "a b", "spans": []}] * 3 + [{"text": "c d", "class": "x"}] * 3
     with pytest.raises(DataError, match="gold of several kinds"):
-        read_examples(write_rows(tmp_path / "c.jsonl", rows))
+        read_examples(write(tmp_path / "c.jsonl", rows))
 
 
-def test_13_a_lone_row_of_another_kind_is_a_problem(tmp_path):
+def test_13_a_lone_row_of_another_kind_is_a_problem(tmp_path, write):
     rows = [{"text": f"a b {i}", "label": [[0, 1, "x"]]} for i in range(40)]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", [*rows, {"text": "c", "label": "x"}]))
+    result = read_examples(write(tmp_path / "a.jsonl", [*rows, {"text": "c", "label": "x"}]))
     (problem,) = result.problems
     assert problem.reason == "'label' is 'x', where the other rows have spans"
 
 
 @pytest.mark.parametrize("one", [1, 1.0])
-def test_14_lists_of_0_and_1_are_told_and_read_with_their_names(tmp_path, one):
+def test_14_lists_of_0_and_1_are_told_and_read_with_their_names(tmp_path, one, write, labels):
     rows = [{"text": f"item {i}", "labels": [one * (i % 2), 0 * one, one]} for i in range(8)]
-    path = write_rows(tmp_path / "a.jsonl", rows)
+    path = write(tmp_path / "a.jsonl", rows)
     with pytest.raises(DataError, match=r"lists of 0 and 1.*\n.*label_names="):
         read_examples(path)
     result = read_examples(path, label_names=["toxic", "obscene", "threat"])
@@ -131,7 +111,7 @@ def test_14_lists_of_0_and_1_are_told_and_read_with_their_names(tmp_path, one):
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_21_a_json_array(tmp_path, indent):
+def test_21_a_json_array(tmp_path, indent, write, labels):
     rows = [{"text": f"hello {i}", "label": ["greet", "bye"][i % 2]} for i in range(6)]
     path = write(tmp_path / "a.json", json.dumps(rows, indent=indent))
     result = read_examples(path)
@@ -141,7 +121,7 @@ def test_21_a_json_array(tmp_path, indent):
     assert labels(read_examples(wrapped)) == {"greet": 3, "bye": 3}
 
 
-def test_21_a_broken_row_of_an_array_is_named_and_the_next_is_read(tmp_path):
+def test_21_a_broken_row_of_an_array_is_named_and_the_next_is_read(tmp_path, write):
     text = json.dumps([{"text": f"hello {i}", "label": "x"} for i in range(4)], indent=1)
     lines = text.replace('"hello 1"', "hello 1").split("\n")
     result = read_examples(write(tmp_path / "a.json", "\n".join(lines)))
@@ -153,7 +133,7 @@ def test_21_a_broken_row_of_an_array_is_named_and_the_next_is_read(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # of the datasets library itself
-def test_25_features_anywhere(tmp_path):
+def test_25_features_anywhere(tmp_path, labels):
     datasets = pytest.importorskip("datasets")
     names = datasets.ClassLabel(names=["PER", "LOC"])
     span = {"start": datasets.Value("int32"), "end": datasets.Value("int32"), "label": names}
@@ -197,14 +177,14 @@ def test_25_a_number_without_a_name_is_no_gold_and_many_classes_are_names(tmp_pa
         assert [example.classes for example in result.examples] == golds
 
 
-def test_25_numbers_of_tags_need_their_names(tmp_path):
-    path = write_rows(tmp_path / "a.jsonl", [{"tokens": ["a", "b"], "ner_tags": [0, 1]}] * 3)
+def test_25_numbers_of_tags_need_their_names(tmp_path, write, labels):
+    path = write(tmp_path / "a.jsonl", [{"tokens": ["a", "b"], "ner_tags": [0, 1]}] * 3)
     with pytest.raises(DataError, match=r"label_names=\[O, B-first"):
         read_examples(path)
     assert labels(read_examples(path, label_names=["O", "B-x"])) == {"x": 3}
 
 
-def test_28_hangul_in_nfd_is_reached_as_in_nfc(tmp_path):
+def test_28_hangul_in_nfd_is_reached_as_in_nfc(tmp_path, write):
     rows = []
     for form in ("NFC", "NFD"):
         text = unicodedata.normalize(form, "김철수는 1월에 서울에서 살았다")
@@ -213,7 +193,7 @@ def test_28_hangul_in_nfd_is_reached_as_in_nfc(tmp_path):
         rows.append(
             {"text": text, "spans": [[0, len(person), "PER"], [at, at + len(place), "LOC"]]}
         )
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     diagnosis = examine(Splits(result, result))
     assert sum(diagnosis.splits["train"].lost.counts.values()) == 0
 
@@ -226,34 +206,34 @@ def test_28_hangul_in_nfd_is_reached_as_in_nfc(tmp_path):
         {"text": "nina sings", "spans": [[0, 4, "x"]], "answer": "a person sings"},
     ],
 )
-def test_32_a_column_named_answer_is_the_users(tmp_path, row):
+def test_32_a_column_named_answer_is_the_users(tmp_path, row, write):
     rows = [{**row, "id": i} for i in range(3)] + [{**row, "id": 3, "answer": "reject"}]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     assert [example.columns["answer"] for example in result.examples] == [row["answer"]] * 3 + [
         "reject"
     ]
 
 
 @pytest.mark.parametrize("more", [{"_input_hash": 5}, {}])
-def test_32_rows_of_prodigy_are_filtered(tmp_path, more):
+def test_32_rows_of_prodigy_are_filtered(tmp_path, more, write):
     rows = [
         {"text": "nina", "spans": [[0, 4, "x"]], "answer": answer, **more}
         for answer in ("accept", "reject", "ignore", "accept")
     ]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     assert result.reading.format == "prodigy"
     assert (len(result.examples), len(result.problems)) == (2, 2)
     assert result.problems[0].kind == "answer"
 
 
-def test_45_rows_without_tokens_are_reported(tmp_path):
+def test_45_rows_without_tokens_are_reported(tmp_path, write):
     rows = [{"tokens": [], "ner_tags": []}, {"tokens": ["anna", "w"], "ner_tags": ["B-PER", "O"]}]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     (problem,) = result.problems
     assert (problem.source, problem.reason) == (f"{tmp_path / 'a.jsonl'}:1", "the row has no token")
 
 
-def test_a_key_that_stands_twice_is_reported(tmp_path):
+def test_a_key_that_stands_twice_is_reported(tmp_path, write):
     path = write(tmp_path / "a.jsonl", '{"text": "a", "label": "x", "label": "y"}\n{"text": "b"}\n')
     result = read_examples(path)
     (problem,) = result.problems
@@ -271,9 +251,9 @@ def test_a_key_that_stands_twice_is_reported(tmp_path):
         ("longest", ["org"]),
     ],
 )
-def test_spans_that_overlap_are_counted_and_made_flat(tmp_path, overlap, kept):
+def test_spans_that_overlap_are_counted_and_made_flat(tmp_path, overlap, kept, write):
     spans = [[0, 15, "org"], [0, 4, "city"], [5, 15, "name"]]
-    path = write_rows(tmp_path / "a.jsonl", [{"text": "oslo philharmonic", "spans": spans}] * 2)
+    path = write(tmp_path / "a.jsonl", [{"text": "oslo philharmonic", "spans": spans}] * 2)
     with pytest.raises(DataError, match="overlap"):
         read_examples(path)
     result = read_examples(path, overlap=overlap)
@@ -284,31 +264,31 @@ def test_spans_that_overlap_are_counted_and_made_flat(tmp_path, overlap, kept):
     assert {"changed gold", "gold out of reach"} <= {f.what for f in diagnosis.findings}
 
 
-def test_offsets_that_count_tokens_are_told_and_read_by_a_setting(tmp_path):
+def test_offsets_that_count_tokens_are_told_and_read_by_a_setting(tmp_path, write):
     row = {"tokens": ["anna", "berg", "flew"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}
-    path = write_rows(tmp_path / "a.jsonl", [row] * 3)
+    path = write(tmp_path / "a.jsonl", [row] * 3)
     with pytest.raises(DataError, match="set token_offsets=true"):
         read_examples(path)
     result = read_examples(path, token_offsets=True)
     assert [span.text for span in result.examples[0].spans] == ["anna berg"]
     row["entities"][0]["end"] = 9
-    beyond = write_rows(tmp_path / "b.jsonl", [row])
+    beyond = write(tmp_path / "b.jsonl", [row])
     with pytest.raises(DataError, match="is none of the 3 tokens"):
         read_examples(beyond, token_offsets=True)
 
 
-def test_a_list_written_as_text_is_no_class(tmp_path):
+def test_a_list_written_as_text_is_no_class(tmp_path, write):
     rows = [{"text": "anna flew", "label": '[[0, 4, "PER"]]'}] * 3
     with pytest.raises(DataError, match="is a list written as text"):
-        read_examples(write_rows(tmp_path / "a.jsonl", rows))
+        read_examples(write(tmp_path / "a.jsonl", rows))
 
 
-def test_labels_that_look_like_texts_or_like_several_are_asked_about(tmp_path):
+def test_labels_that_look_like_texts_or_like_several_are_asked_about(tmp_path, write):
     rows = [{"text": ["pos", "neg"][i % 2], "label": f"a nice text {i}"} for i in range(20)]
-    result = read_examples(write_rows(tmp_path / "a.jsonl", rows))
+    result = read_examples(write(tmp_path / "a.jsonl", rows))
     assert "20 of 20 examples have a label that no other has" in result.reading.doubts[0]
     rows = [{"text": f"hello {i}", "label": ["a|b", "a", "b"][i % 3]} for i in range(6)]
-    path = write_rows(tmp_path / "b.jsonl", rows)
+    path = write(tmp_path / "b.jsonl", rows)
     assert "class_separator='|'" in read_examples(path).reading.doubts[0]
     assert read_examples(path, class_separator="|").reading.doubts == ()
 
@@ -352,5 +332,5 @@ COUNTS = {
 @pytest.mark.skipif(not CASES, reason="GROOT_CASES names no folder of cases")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", COUNTS)
-def test_the_cases_of_the_folder(name):
+def test_the_cases_of_the_folder(name, labels):
     assert labels(read_examples(Path(CASES) / name)) == COUNTS[name]

@@ -225,23 +225,11 @@ class _Table:
         self.rows, self.n_columns = rows, len(rows[0])
         self.counts = [Counter(row[i] for row in rows) for i in range(self.n_columns)]
         self.pairs = pairs
-        self.is_index = [self._goes_up(i) for i in range(self.n_columns)]
         self.is_constant = [self._stays(i) for i in range(self.n_columns)]
         self.is_number = [
             sum(n for cell, n in counts.items() if _NUMBER.fullmatch(cell)) > 0.9 * len(rows)
             for counts in self.counts
         ]
-
-    def _goes_up(self, i: int) -> bool:
-        """Whether a column counts the words of each text."""
-        if self.n_columns < 3 or not self.pairs:
-            return False
-        n_up = sum(
-            a[i].isdecimal() and b[i].isdecimal() and int(b[i]) == int(a[i]) + 1
-            for a, b in self.pairs
-            if len(a[i]) < 10 and len(b[i]) < 10
-        )
-        return n_up >= 0.9 * len(self.pairs)
 
     def _stays(self, i: int) -> bool:
         """Whether a column says the same of all words of a text."""
@@ -268,7 +256,8 @@ class _Table:
 
         Of tags inside tags, as GermEval has them, the outer ones.
         """
-        open_columns = [i for i in range(self.n_columns) if i != word and not self.is_index[i]]
+        others = [i for i in range(self.n_columns) if i != word]
+        open_columns = [i for i in others if not self.is_number[i]] or others
         shares = {i: self.tag_share(i) for i in open_columns}
         best = max(shares.values(), default=0.0)
         if best < 0.5:
@@ -314,12 +303,9 @@ class _Table:
     def find_word(self, tag: int) -> int:
         """The first column, or the last where the tags are first, that can hold words."""
         others = [i for i in range(self.n_columns) if i != tag]
-        for is_other_thing in (
-            lambda i: self.is_index[i] or self.is_constant[i] or self.is_number[i],
-            lambda i: self.is_index[i] or self.is_number[i],
-            lambda i: self.is_index[i],
-        ):
-            if able := [i for i in others if not is_other_thing(i)]:
+        varied = [i for i in others if not self.is_constant[i]]
+        for columns in (varied, others):
+            if able := [i for i in columns if not self.is_number[i]]:
                 return able[-1] if tag == 0 else able[0]
         return others[-1] if tag == 0 else others[0]
 
