@@ -11,6 +11,7 @@ from groot.guides.grammar import one_of
 from groot.guides.making import make_guide
 from groot.guides.saved_guides import holds_guide, load_guide, save_guide
 from groot.models.embedded_text import make_text_model
+from groot.models.loading import save_model
 from groot.reward_models.classifier_reward import load_classifier
 from groot.reward_models.prefix_model import RewardModel
 from groot.rewards import parse_rewards
@@ -144,3 +145,24 @@ def test_a_classifier_is_no_guide_where_causality_is_needed(
     judge = load_classifier(make_encoder_folder("bert", tmp_path, num_labels=1))
     with pytest.raises(ConfigError, match=r"of kind sequence, which .*args.* take"):
         make_guide(name, tiny_generator("causal"), reward_model=judge)
+
+
+def test_folders_of_older_versions_are_opened(generator, tuned, tmp_path):
+    """What groot wrote before guides described themselves: guide.json, word for word."""
+    written = {
+        "pargs": {"weight": 2.5, "n_candidates": 4, "transform": "none", "temperature": 1.0},
+        "deal": {"weight": 1.0, "lookahead": 2, "n_candidates": 3, "temperature": 0.0},
+        "best_of_n": {"n_samples": 3, "batch_size": 64},
+        "implicit": {"weight": 1.0, "beta": 0.1, "n_candidates": None, "temperature": 1.0},
+    }
+    for name, settings in written.items():
+        part = "tuned" if name == "implicit" else "reward_model"
+        told = {"version": 1, "part": "guide", "name": name, "settings": settings, "models": [part]}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "guide.json").write_text(json.dumps(told))
+        if name == "implicit":
+            save_model(tuned, tmp_path / name / part)
+        else:
+            RewardModel(tuned, kind_of(name)).save(tmp_path / name / part)
+        opened = load_guide(tmp_path / name, generator)
+        assert (opened.name, opened.settings) == (name, settings)
