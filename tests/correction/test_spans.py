@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groot.correction import CORRECTORS, correct
+from groot.correction import CORRECTORS, MendingPlan, correct
 from groot.correction.spans import correct_spans, error_regions
 from groot.errors import ConfigError
 from groot.rewards.overlap import FBeta
@@ -95,7 +95,8 @@ def test_always_well_formed_different_and_ends_in_the_gold(gold, said, seed):
 )
 def test_reward_never_falls_along_a_chain(gold, said, seed, beta):
     example = example_with(gold)
-    chain = correct_spans(example, Candidate("", said), rng=random.Random(seed), kinds=["chain"])
+    plan = MendingPlan(random.Random(seed), ["chain"])
+    chain = correct_spans(example, Candidate("", said), plan)
     links = [said, *(one.output for one in chain)]
     rewards = FBeta(beta)(example, [Candidate("", link) for link in links])
     assert rewards == sorted(rewards)
@@ -140,7 +141,8 @@ def test_limit_keeps_the_gold_and_the_same_seed_gives_the_same():
 
 def test_every_corrector_gives_nothing_without_gold():
     for name, corrector in CORRECTORS.items():
-        assert corrector(Example("x"), Candidate("y", "y"), rng=random.Random(0)) == [], name
+        plan = MendingPlan(random.Random(0))
+        assert corrector(Example("x"), Candidate("y", "y"), plan) == [], name
 
 
 def test_errors_that_touch_without_a_space_are_mended_one_by_one():

@@ -6,14 +6,14 @@ import random
 from collections.abc import Callable, Collection
 
 from groot.correction.classes import correct_classes
-from groot.correction.mend import KINDS, Correction, CorrectionKind
+from groot.correction.mend import KINDS, Correction, CorrectionKind, MendingPlan
 from groot.correction.spans import correct_spans
 from groot.correction.text import correct_text
 from groot.outputs.items import gold_task
 from groot.registry import Registry
 from groot.types import Candidate, Example
 
-CORRECTORS: Registry[Callable[..., list[Correction]]] = Registry(
+CORRECTORS: Registry[Callable[[Example, Candidate, MendingPlan], list[Correction]]] = Registry(
     "corrector",
     {"spans": correct_spans, "classes": correct_classes, "text": correct_text},
 )
@@ -35,10 +35,7 @@ def correct(
     Args:
         example: with its gold.
         candidate: of the example; a malformed one has one correction, the gold.
-        rng: draws the order in which the chain mends; the same state gives the same corrections.
-        kinds: "single" mends each error by itself, "all_but_one" all errors but each one in turn,
-            "chain" a random chain of corrections from the candidate to the gold.
-        limit: the most corrections wanted; the gold stays, the others are drawn. None is all.
+        rng, kinds, limit: see `MendingPlan`.
 
     >>> from groot.types import Span
     >>> example = Example("play nina", ("play", "nina"), (0, 5), spans=(Span(5, 9, "artist"),))
@@ -49,7 +46,7 @@ def correct(
     task = gold_task(example)
     if task is None:
         return []
-    return CORRECTORS[task](example, candidate, rng=rng, kinds=kinds, limit=limit)
+    return CORRECTORS[task](example, candidate, MendingPlan(rng, kinds, limit))
 
 
-__all__ = ["CORRECTORS", "KINDS", "Correction", "CorrectionKind", "correct"]
+__all__ = ["CORRECTORS", "KINDS", "Correction", "CorrectionKind", "MendingPlan", "correct"]

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Collection
 from itertools import zip_longest
 
-from groot.correction.mend import KINDS, Correction, CorrectionKind, corrections
+from groot.correction.mend import Correction, MendingPlan, corrections
 from groot.types import Candidate, Example
 
 # A class that is wrong and the one it should be; one of the two may be absent.
 Swap = tuple[str | None, str | None]
 
 
-def correct_classes(
-    example: Example,
-    candidate: Candidate,
-    *,
-    rng: random.Random,
-    kinds: Collection[CorrectionKind] = KINDS,
-    limit: int | None = None,
-) -> list[Correction]:
+def correct_classes(example: Example, candidate: Candidate, plan: MendingPlan) -> list[Correction]:
     """Corrections of a candidate that says classes; see `correct`.
 
     The first wrong class is swapped for the first missing one, and so on; those left over are
     dropped or added. With one class per text the only correction is the gold. Classes come in
     the order of the gold, those it does not have behind.
 
+    >>> import random
     >>> example = Example("x", classes=("music", "play"))
     >>> wrong = Candidate("", ("play", "food"))
-    >>> [correction] = correct_classes(example, wrong, rng=random.Random(0))
+    >>> [correction] = correct_classes(example, wrong, MendingPlan(random.Random(0)))
     >>> correction.output, correction.note
     (('music', 'play'), 'mend food -> music')
     """
@@ -53,9 +45,7 @@ def correct_classes(
         swaps,
         mend=mend,
         describe=_describe,
-        rng=rng,
-        kinds=kinds,
-        limit=limit,
+        plan=plan,
     )
 
 

@@ -29,6 +29,22 @@ class Correction:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class MendingPlan:
+    """Which corrections of a candidate are wanted.
+
+    Args:
+        rng: draws the order in which the chain mends; the same state gives the same corrections.
+        kinds: "single" mends each error by itself, "all_but_one" all errors but each one in turn,
+            "chain" a random chain of corrections from the candidate to the gold.
+        limit: the most corrections wanted; the gold stays, the others are drawn. None is all.
+    """
+
+    rng: random.Random
+    kinds: Collection[CorrectionKind] = KINDS
+    limit: int | None = None
+
+
 def choices(
     n_errors: int, rng: random.Random, kinds: Collection[CorrectionKind]
 ) -> Iterator[tuple[frozenset[int], str]]:
@@ -58,9 +74,7 @@ def corrections(
     *,
     mend: Callable[[frozenset[int]], Gold],
     describe: Callable[[Region], str],
-    rng: random.Random,
-    kinds: Collection[CorrectionKind],
-    limit: int | None,
+    plan: MendingPlan,
 ) -> list[Correction]:
     """The corrections of a candidate whose errors are these regions.
 
@@ -69,19 +83,20 @@ def corrections(
         mend: the output with the regions of these numbers mended, which differs from what the
             candidate says wherever a region is mended.
         describe: a region in a few words.
-        rng, kinds, limit: as for `correct`.
+        plan: which of them are wanted.
     """
+    limit = plan.limit
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}; ask for at least one correction, or None for all.")
     notes = [describe(region) for region in regions]
     different: dict[Gold, str] = {}
-    for mended, how in choices(len(regions), rng, kinds):
+    for mended, how in choices(len(regions), plan.rng, plan.kinds):
         output = mend(mended)
         if output not in different:
             different[output] = _note(notes, mended, how)
     mendings = [Correction(output, note) for output, note in different.items()]
     if limit is not None and len(mendings) > limit:
-        kept = sorted(rng.sample(range(len(mendings) - 1), limit - 1))
+        kept = sorted(plan.rng.sample(range(len(mendings) - 1), limit - 1))
         mendings = [*(mendings[place] for place in kept), mendings[-1]]
     return mendings
 

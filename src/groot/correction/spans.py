@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from groot.correction.mend import KINDS, Correction, CorrectionKind, corrections
+from groot.correction.mend import Correction, MendingPlan, corrections
 from groot.outputs.items import key_of
 from groot.types import Candidate, Example, Span
 
@@ -56,14 +55,7 @@ def error_regions(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Regio
     return [Region(tuple(wrong), tuple(missing)) for wrong, missing in regions]
 
 
-def correct_spans(
-    example: Example,
-    candidate: Candidate,
-    *,
-    rng: random.Random,
-    kinds: Collection[CorrectionKind] = KINDS,
-    limit: int | None = None,
-) -> list[Correction]:
+def correct_spans(example: Example, candidate: Candidate, plan: MendingPlan) -> list[Correction]:
     """Corrections of a candidate that says spans; see `correct`.
 
     Mending a region puts the gold's spans there and keeps the rest, so the F-beta of a chain
@@ -91,9 +83,7 @@ def correct_spans(
         regions,
         mend=mend,
         describe=str,
-        rng=rng,
-        kinds=kinds,
-        limit=limit,
+        plan=plan,
     )
 
 

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from groot.correction.mend import KINDS, Correction, CorrectionKind, corrections
+from groot.correction.mend import Correction, MendingPlan, corrections
 from groot.types import Candidate, Example
 
 WORD = re.compile(r"\s*\S+")
 
 
-def correct_text(
-    example: Example,
-    candidate: Candidate,
-    *,
-    rng: random.Random,
-    kinds: Collection[CorrectionKind] = KINDS,
-    limit: int | None = None,
-) -> list[Correction]:
+def correct_text(example: Example, candidate: Candidate, plan: MendingPlan) -> list[Correction]:
     """Corrections of a candidate that says free text; see `correct`.
 
     Words are compared without the white space before them, which goes with its word.
 
+    >>> import random
     >>> example = Example("greet", reference="good morning to you")
     >>> wrong = Candidate("", "bad morning you")
-    >>> for correction in correct_text(example, wrong, rng=random.Random(1), kinds=["chain"]):
+    >>> for correction in correct_text(example, wrong, MendingPlan(random.Random(1), ["chain"])):
     ...     print(correction.note, "|", correction.output)
     chain 1 of 2: "bad" -> "good" | good morning you
     chain 2 of 2: "bad" -> "good", add "to" | good morning to you
@@ -59,9 +52,7 @@ def correct_text(
         [stretches[number] for number in edits],
         mend=mend,
         describe=_describe,
-        rng=rng,
-        kinds=kinds,
-        limit=limit,
+        plan=plan,
     )
 
 
