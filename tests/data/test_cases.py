@@ -277,6 +277,19 @@ def test_offsets_that_count_tokens_are_told_and_read_by_a_setting(tmp_path, writ
         read_examples(beyond, token_offsets=True)
 
 
+@pytest.mark.parametrize("name", ["entity", "entity_group", "type", "labels"])
+def test_other_names_of_a_label(tmp_path, write, name):
+    span = {"start": 0, "end": 4, name: ["PER"] if name == "labels" else "PER"}
+    result = read_examples(write(tmp_path / "a.jsonl", [{"text": "anna", "entities": [span]}]))
+    assert [span.label for span in result.examples[0].spans] == ["PER"]
+
+
+def test_tags_named_ner(tmp_path, write):
+    row = {"words": ["anna", "flew"], "ner": ["B-PER", "O"]}
+    result = read_examples(write(tmp_path / "a.jsonl", [row]))
+    assert [span.label for span in result.examples[0].spans] == ["PER"]
+
+
 def test_a_list_written_as_text_is_no_class(tmp_path, write):
     rows = [{"text": "anna flew", "label": '[[0, 4, "PER"]]'}] * 3
     with pytest.raises(DataError, match="is a list written as text"):

@@ -16,9 +16,10 @@ from groot.errors import DataError
 Value = tuple[int, Any, str]
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-# names of the list of rows in an object around it
-_LIST = re.compile(
-    r'"(?:data|rows|examples|common_examples|documents|annotations|train)"\s*:\s*\[\s*(?=[{\[])'
+# names of the list of rows in an object around it, and fields of rows, which no such object has
+_LISTS = ("data", "rows", "examples", "common_examples", "documents", "annotations", "train")
+_ROW_FIELDS = frozenset(
+    ("id", "text", "tokens", "prompt", "sentence", "messages", "instruction", "question", "chosen")
 )
 _PRETTY = re.compile(r"\s*(?:[\[{]\s*|\[\s*\{\s*|.*[{\[,]\s*)$")
 MAX_WHOLE_BYTES = 1 << 30
@@ -31,7 +32,7 @@ def parse_json(line: str) -> Any:
         RowError: if it is not JSON, nested too deep, or gives a key twice.
     """
     try:
-        return json.loads(line, object_pairs_hook=_unique_keys)
+        return _DECODER.decode(line)
     except RecursionError as error:
         raise RowError("the JSON is nested too deep", "json") from error
     except ValueError as error:
@@ -45,6 +46,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise RowError(f"the key {twice!r:.40} stands twice in one object", "json")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys)
 
 
 def read_values(path: str | Path) -> Iterator[Value]:
@@ -72,8 +76,26 @@ def is_whole(path: str | Path) -> bool:
             return _PRETTY.match(lines[0]) is not None
         return False
     # one line: an array of rows, an object around one, or a single row
-    line = lines[0].lstrip()
-    return re.match(r"\[\s*[{\[]", line) is not None or _LIST.search(line[:200]) is not None
+    try:
+        value = parse_json(lines[0])
+    except RowError:
+        return re.match(r"\s*\[\s*[{\[]", lines[0]) is not None
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], (dict, list))
+    return _list_name(value) is not None
+
+
+def _list_name(value: dict[str, Any]) -> str | None:
+    """The name of the list of rows that an object is made around; None for a row."""
+    if len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
+        return _list_name(inner)
+    if not _ROW_FIELDS.isdisjoint(value):
+        return None
+    for name in _LISTS:
+        rows = value.get(name)
+        if isinstance(rows, list) and rows and all(isinstance(row, (dict, list)) for row in rows):
+            return name
+    return None
 
 
 def line_values(path: str | Path, lines: Iterable[tuple[int, str | Problem]]) -> Iterator[Value]:
@@ -99,14 +121,13 @@ def array_values(path: str | Path) -> Iterator[Value]:
     if place is None:
         yield from _single(path, text)
         return
-    decoder = json.JSONDecoder(object_pairs_hook=_unique_keys)
     plain = json.JSONDecoder()
     line, counted = 1, 0
     indent = text[text.rfind("\n", 0, place) + 1 : place]
     while place < len(text) and text[place] != "]":
         line, counted = line + text.count("\n", counted, place), place
         try:
-            value, end = decoder.raw_decode(text, place)
+            value, end = _DECODER.raw_decode(text, place)
         except RowError as error:  # a key twice: the element has an end all the same
             end = plain.raw_decode(text, place)[1]
             value = error.problem(f"{path}:{line}", text[place:end])
@@ -150,7 +171,13 @@ def begin_of_rows(text: str) -> int | None:
     place = _skip(text, 0)
     if text.startswith("[", place):
         return _skip(text, place + 1)
-    match = _LIST.search(text)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # cut short, perhaps: then by its first list
+        value = None
+    name = _list_name(value) if isinstance(value, dict) else None
+    names = [name] if name else [] if value is not None else list(_LISTS)
+    match = re.search(rf'"(?:{"|".join(names)})"\s*:\s*\[\s*(?=[{{\[])', text) if names else None
     return match.end() if match else None
 
 

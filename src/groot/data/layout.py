@@ -14,7 +14,7 @@ GoldKind = Literal["spans", "classes", "tags"]
 
 TEXT_FIELDS = ("text", "prompt", "sentence")
 TOKEN_FIELDS = ("tokens", "words", "tokenized_text")
-TAG_FIELDS = ("tags", "ner_tags", "labels", "label")
+TAG_FIELDS = ("tags", "ner_tags", "ner", "labels", "label")
 SPAN_FIELDS = ("spans", "entities", "ents", "label", "labels")
 CLASS_FIELDS = ("classes", "class", "label", "labels")
 REFERENCE_FIELDS = ("completion", "reference")

@@ -12,6 +12,8 @@ from groot.data.settings import OffsetUnit, SpanSettings
 from groot.types import Span
 
 _DEFAULTS = SpanSettings()
+# other names that people give to the label of a span
+_LABEL_NAMES = ("labels", "entity", "entity_group", "type")
 
 
 def read_spans(
@@ -150,7 +152,7 @@ def _label(item: dict[str, Any]) -> Any:
     """The label of a span, in whichever of the usual fields it stands."""
     label = item.get("label")
     if label is None:
-        label = next((item[name] for name in ("labels", "entity", "type") if item.get(name)), None)
+        label = next((item[name] for name in _LABEL_NAMES if item.get(name)), None)
     if isinstance(label, list):
         if len(label) > 1:
             raise RowError(f"span {item!r:.60} has {len(label)} labels; want one", "span")

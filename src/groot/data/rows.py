@@ -183,6 +183,8 @@ class _Fields:
                 continue
             if any(isinstance(tag, (list, tuple, Mapping)) for tag in tags):
                 continue  # spans
+            if name == "ner" and not tags:
+                continue  # no span, as GLiNER writes it
             names = self.settings.label_names
             if tags and all(type(tag) is int for tag in tags):
                 if names is None or not all(0 <= tag < len(names) for tag in tags):

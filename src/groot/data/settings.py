@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from groot.errors import ConfigError
 from groot.targets.schemes import SCHEMES
@@ -13,6 +15,7 @@ from groot.types import Task
 OffsetUnit = Literal["codepoint", "utf16"]
 Ends = Literal["exclusive", "inclusive"]
 Overlap = Literal["drop-text", "outermost", "innermost", "longest"]
+_TYPE_NAMES = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,8 @@ class ReadSettings:
     prefer_scheme: str = "IOB2"
 
     def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            _check_type(name, getattr(self, name), hint)
         check_choice("task", self.task, (None, *get_args(Task)))
 
 
@@ -96,15 +101,21 @@ class RowSettings(TagSettings, SpanSettings):
     label_names: Sequence[str] | None = None
     token_offsets: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.label_names is not None and (
-            isinstance(self.label_names, str)
-            or not all(isinstance(name, str) for name in self.label_names)
-        ):
-            raise ConfigError(
-                f"label_names={self.label_names!r:.80}: want a list of names, such as [bad, good]."
-            )
+
+def _check_type(name: str, value: object, hint: Any) -> None:
+    """Check that a setting is of one of the types of its annotation, which are plain ones."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if any(get_origin(kind) is Literal for kind in kinds):
+        return  # of a few values, which are checked one by one
+    if value is None and NoneType in kinds:
+        return
+    if any(get_origin(kind) is not None for kind in kinds):  # Sequence[str]
+        is_list = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+        if not is_list:
+            raise ConfigError(f"{name}: want a list of names, such as [first, second].")
+    elif type(value) not in kinds and not (Path in kinds and isinstance(value, Path)):
+        names = " or ".join(_TYPE_NAMES[kind] for kind in kinds if kind in _TYPE_NAMES)
+        raise ConfigError(f"{name} is {type(value).__name__} ({value!s:.40}): want {names}.")
 
 
 def check_choice(name: str, value: object, known: Sequence[object]) -> None:
