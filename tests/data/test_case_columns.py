@@ -79,15 +79,32 @@ def test_one_label_on_most_words_stops_with_the_setting(tmp_path, write, labels)
     [
         lambda tag: "-".join(reversed(tag.split("-"))),
         lambda tag: tag.replace("-", "_"),
+        lambda tag: tag.replace("-", ":"),
         lambda tag: tag.replace("B-", "b-").replace("I-", "i-"),
     ],
-    ids=["suffix", "underscore", "small"],
+    ids=["suffix", "underscore", "colon", "small"],
 )
 def test_06_tags_in_other_forms(tmp_path, written, write, labels):
     text = blocks(lambda n, word, tag: f"{word}\t{written(tag)}")
     result = read_examples(write(tmp_path / "a.conll", text))
     assert labels(result) == {"PER": 24, "LOC": 24}
     assert "tag form" in result.reading.parts
+
+
+@pytest.mark.parametrize("outside", ["_", "-", "", "OTHER"])
+def test_other_ways_to_write_o(tmp_path, write, labels, outside):
+    text = blocks(lambda n, word, tag: f"{word}\t{outside if tag == 'O' else tag}")
+    result = read_examples(write(tmp_path / "a.tsv", text))
+    assert labels(result) == {"PER": 24, "LOC": 24}
+    assert result.reading.parts["no tag"] == repr(outside)
+
+
+def test_several_tags_in_one_and_texts_that_nothing_parts_are_asked_about(tmp_path, write):
+    text = blocks(lambda n, word, tag: f"{word} {tag.replace('B-LOC', 'B-LOC|B-CITY')}")
+    result = read_examples(write(tmp_path / "a.conll", text))
+    assert "'B-LOC|B-CITY' look like several in one" in result.reading.doubts[0]
+    one = read_examples(write(tmp_path / "b.conll", text.replace("\n\n", "\n")))
+    assert any("no blank line parts its texts" in doubt for doubt in one.reading.doubts)
 
 
 def test_a_lone_tag_in_another_form_is_a_mistake(tmp_path, write):

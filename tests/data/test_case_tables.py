@@ -94,6 +94,13 @@ def test_23_a_header_that_is_not_known_is_asked_about(tmp_path, write):
     assert (named.n_rows, named.reading.doubts) == (8, ())
 
 
+def test_blank_lines_do_not_make_a_table_a_column_file(tmp_path, write, labels):
+    rows = "".join(f"hello {i}\t{['x', 'y'][i % 2]}\n\n" for i in range(8))
+    result = read_examples(write(tmp_path / "a.tsv", "sentence\tlabel\n\n" + rows))
+    assert result.reading.format == "csv"
+    assert labels(result) == {"x": 4, "y": 4}
+
+
 def test_43_quotes_are_text_in_tsv(tmp_path, write):
     for opening, closing in (('"A film that', 'never again"'), ('"Second film', 'was great"')):
         texts = [f"plain text {i}" for i in range(24)]

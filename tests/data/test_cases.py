@@ -277,6 +277,16 @@ def test_offsets_that_count_tokens_are_told_and_read_by_a_setting(tmp_path, writ
         read_examples(beyond, token_offsets=True)
 
 
+@pytest.mark.parametrize(
+    ("span", "hint"),
+    [([2, 5, "PER"], "ends='inclusive'"), ([3, 7, "PER"], "if offsets count from 1")],
+)
+def test_offsets_in_another_convention_are_asked_about(tmp_path, write, span, hint):
+    path = write(tmp_path / "a.jsonl", [{"text": "x anna flew", "entities": [span]}] * 6)
+    (doubt,) = read_examples(path).reading.doubts
+    assert hint in doubt
+
+
 @pytest.mark.parametrize("name", ["entity", "entity_group", "type", "labels"])
 def test_other_names_of_a_label(tmp_path, write, name):
     span = {"start": 0, "end": 4, name: ["PER"] if name == "labels" else "PER"}

@@ -23,6 +23,11 @@ from groot.types import Example
 
 # lines looked at to find out the separator and the columns
 _LOOKED_AT = 2000
+# words of a file without a blank line from which on that is asked about
+_MANY_WORDS = 100
+_ONE_TEXT = (
+    "no blank line parts its texts, so that all its words are one text; put one behind each text"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +92,8 @@ def read_columns(path: str | Path, **given: Any) -> ReadResult:
     )
     prefix = settings.id_prefix or Path(path).stem
     rows = list(_rows(path, chain(head, lines), shape, prefix))
+    if len(rows) == 1 and not isinstance(rows[0], Problem) and len(rows[0].words) > _MANY_WORDS:
+        reading = replace(reading, doubts=(*reading.doubts, _ONE_TEXT))
     if is_cut(path) and _is_last_odd(rows, shape):
         reading = replace(reading, doubts=(*reading.doubts, CUT))
     return read_tagged(path, rows, settings, reading=reading)

@@ -183,9 +183,11 @@ def _classes(cells: Sequence[str], table: Table, settings: CsvSettings) -> tuple
 def _looks_like(head: Head) -> float:
     if head.suffix == ".csv" or (head.suffix == ".tsv" and not head.has_blank_lines):
         return 0.95
+    if head.suffix in (".tsv", ".txt") and _names_columns(head.lines[0]):
+        return 0.96  # above that of columns, whose texts blank lines part
     if head.suffix == ".txt" and not head.has_blank_lines:
         counts = {line.count("\t") for line in head.lines[:-1]}
-        return 0.7 if counts and min(counts) > 0 else 0.6 * (_names_columns(head.lines[0]))
+        return 0.7 if counts and min(counts) > 0 else 0.0
     return 0.0
 
 

@@ -35,7 +35,7 @@ def lost_gold(result: ReadResult) -> LostGold:
     """Look for the spans of a set that no tags on its words can say."""
     counts = dict.fromkeys((OFF_WORDS, OVERLAPPING, DISCONTINUOUS, UNREADABLE), 0)
     places: list[str] = []
-    n_spans = n_inclusive = n_utf16 = 0
+    n_spans = n_inclusive = n_utf16 = n_from_one = 0
     for example in result.examples:
         n_spans += len(example.spans or ())
         off = off_words(example)
@@ -44,6 +44,7 @@ def lost_gold(result: ReadResult) -> LostGold:
             places.append(example.source)
             starts, ends = _edges(example)
             n_inclusive += sum(span.start in starts and span.end + 1 in ends for span in off)
+            n_from_one += sum(span.start - 1 in starts and span.end - 1 in ends for span in off)
             units = utf16_places(example.text)
             n_utf16 += sum(
                 units.get(span.start) in starts and units.get(span.end) in ends for span in off
@@ -62,6 +63,11 @@ def lost_gold(result: ReadResult) -> LostGold:
         hints.append(
             f"{n_inclusive:,} of {n_spans:,} spans end one character before a word does; if the "
             "end is the last character itself, read with ends='inclusive'"
+        )
+    elif n_from_one >= max(_SUSPICIOUS_COUNT, _SUSPICIOUS_SHARE * n_spans):
+        hints.append(
+            f"{n_from_one:,} of {n_spans:,} spans are on words if offsets count from 1, where the"
+            " first character is 0; take 1 from both"
         )
     elif n_utf16 >= max(_SUSPICIOUS_COUNT, 0.5 * counts[OFF_WORDS]):
         hints.append(

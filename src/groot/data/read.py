@@ -12,6 +12,7 @@ from groot.data.doubts import class_doubts
 from groot.data.file_format import FileFormat
 from groot.data.head import read_head
 from groot.data.hub import DATASET_DICT, is_data_frame, read_rows
+from groot.data.lost_gold import lost_gold
 from groot.data.result import ReadResult, Splits
 from groot.errors import ConfigError, DataError
 from groot.registry import Registry, nearest
@@ -102,7 +103,13 @@ def read_examples(
         settings["split"] = split
     result = reader(where, task=task, **settings)
     if result.reading is not None:
-        doubts = (*guess.doubts, *result.reading.doubts, *class_doubts(result.examples))
+        hints = lost_gold(result).hints if "spans" in result.reading.parts else ()
+        doubts = (
+            *guess.doubts,
+            *result.reading.doubts,
+            *class_doubts(result.examples),
+            *hints,
+        )
         result.reading = replace(result.reading, certainty=guess.certainty, doubts=doubts)
         for doubt in doubts:
             log.warning("%s: read as %s: %s", where, result.reading.format, doubt)

@@ -13,7 +13,7 @@ from groot.targets.schemes import split_tag
 
 _LETTERS = "BIESLUM"
 _SUFFIX = re.compile(rf"(.+)-([{_LETTERS}])", re.DOTALL)
-_UNDERSCORE = re.compile(rf"([{_LETTERS}])_(.+)", re.DOTALL)
+_OTHER_MARK = re.compile(rf"([{_LETTERS}])[_:](.+)", re.DOTALL)
 _SMALL = re.compile(rf"([{_LETTERS.lower()}])-(.+)", re.DOTALL)
 # share of the tags, O aside, that another form has to explain before it is taken
 _NEARLY_ALL = 0.9
@@ -26,8 +26,8 @@ def _suffix(tag: str) -> str | None:
     return f"{match[2]}-{match[1]}" if match else None
 
 
-def _underscore(tag: str) -> str | None:
-    match = _UNDERSCORE.fullmatch(tag)
+def _other_mark(tag: str) -> str | None:
+    match = _OTHER_MARK.fullmatch(tag)
     return f"{match[1]}-{match[2]}" if match else None
 
 
@@ -39,9 +39,10 @@ def _small(tag: str) -> str | None:
 # name -> tag as it is read, None where it has not this form
 FORMS: Mapping[str, Form] = {
     "the letter behind (PER-B)": _suffix,
-    "an underscore (B_PER)": _underscore,
+    "another mark (B_PER, B:PER)": _other_mark,
     "a small letter (b-PER)": _small,
 }
+_OUTSIDE = ("_", "-", "", "o", "0", "OTHER", "Other", "NONE", "None")
 _NO_TAG = ("o", "_", "-", "0", "")  # how O is written in files whose other tags have such a form
 
 
@@ -61,6 +62,17 @@ def find_form(counts: Counter[str]) -> str | None:
         if sum(n for tag, n in lettered.items() if form(tag)) >= _NEARLY_ALL * lettered.total():
             return name
     return None
+
+
+def find_outside(counts: Counter[str]) -> str | None:
+    """How O is written in a file that has no O, and whose other tags all have a letter.
+
+    >>> find_outside(Counter(["B-PER", "I-PER", "_"]))
+    '_'
+    """
+    bare = [tag for tag in counts if split_tag(tag) is None]
+    is_outside = len(bare) == 1 and bare[0] in _OUTSIDE and len(counts) > 1
+    return bare[0] if is_outside and "O" not in counts else None
 
 
 def tag_in_form(tag: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from groot.data.result import Problem, Reading, ReadResult, RowError, collect
 from groot.data.settings import TagSettings
-from groot.data.tag_forms import find_form, joined_runs, share_in_runs, tag_in_form
+from groot.data.tag_forms import find_form, find_outside, joined_runs, share_in_runs, tag_in_form
 from groot.targets.schemes import detect_scheme, illegal_tags, spans_of_tags, split_tag
 from groot.types import Example, Span
 
@@ -20,6 +21,7 @@ BARE_LABEL = "span"
 MAX_SHARE_IN_RUNS = 0.5
 # characters of a word that is given as one: what a model needs for it grows with its square
 MAX_WORD_LENGTH = 1000
+_SEVERAL = re.compile(r"[|;,/+][BIESLUM]-")
 _RUNS = (
     "{share:.0f} % of the labelled words stand beside a word with the same label, and each is a"
     " span of its own; if such a run is one mention, set join_runs=true"
@@ -71,6 +73,10 @@ def read_tagged(
     if not tagged:
         return collect(path, _examples(rows, None, []), notes=notes, reading=reading)
     counts = Counter(tag for row in tagged for tag in row.tags or ())
+    if (outside := find_outside(counts)) is not None:
+        for row in tagged:
+            row.tags = tuple("O" if tag == outside else tag for tag in row.tags or ())
+        reading = _with(reading, {"no tag": repr(outside)})
     if (form := find_form(counts)) is not None:
         for row in tagged:
             row.tags = tuple(tag_in_form(tag, form) for tag in row.tags or ())
@@ -85,6 +91,8 @@ def read_tagged(
         share = share_in_runs(sequences)
         if share > MAX_SHARE_IN_RUNS and any(tag == "O" for tags in sequences for tag in tags):
             reading = _with(reading, doubt=_RUNS.format(share=100 * share))
+    if several := next((tag for tag in counts if _SEVERAL.search(tag)), None):
+        reading = _with(reading, doubt=f"tags such as {several!r:.40} look like several in one")
     reading = _with(reading, {"tag scheme": scheme})
     notes = [] if notes is None else notes
     return collect(
