@@ -14,15 +14,8 @@ from groot.errors import ConfigError
 from groot.search.automaton import Automaton
 from groot.search.chain import PADDING, Chains, path_log_p
 from groot.search.chain_paths import best_paths
-from groot.search.constraints import (
-    Before,
-    Count,
-    Excludes,
-    Implies,
-    Longest,
-    Rule,
-    compile_rules,
-)
+from groot.search.constraints import compile_rules, read_rules
+from groot.search.rules import Before, Count, Excludes, Implies, Longest, Rule
 from groot.targets.schemes import WordSpan, may_follow, spans_of_tags
 
 TAGS = ("O", "B-x", "I-x", "B-y", "I-y", "B-z", "I-z")
@@ -127,3 +120,42 @@ def test_rules_that_cannot_be_compiled_are_refused_with_a_reason() -> None:
         compile_rules([Count("w", least=1)], TAGS)
     with pytest.raises(ConfigError, match="more than 20 states"):
         compile_rules([Count(label, most=9) for label in "xyz"], TAGS, max_states=20)
+
+
+def test_rules_are_read_from_rows() -> None:
+    rows = [
+        {"count": "x", "least": 1, "most": 2},
+        {"count": "y", "most": 0},
+        {"longest": "z", "words": 3},
+        {"implies": ["x", "y"]},
+        {"excludes": ["x", "z"]},
+        {"before": ["y", "z"]},
+    ]
+    assert read_rules(rows) == [
+        Count("x", least=1, most=2),
+        Count("y", most=0),
+        Longest("z", words=3),
+        Implies("x", "y"),
+        Excludes("x", "z"),
+        Before("y", "z"),
+    ]
+
+
+def test_all_rows_that_are_no_rule_are_named_together() -> None:
+    rows = [
+        {"counts": "x"},
+        {"count": "x"},
+        {"count": "x", "most": -1},
+        {"count": "x", "most": True},
+        {"longest": "x", "most": 1},
+        {"implies": ["x"]},
+        {"implies": ["x", "y"], "most": 1},
+        {"before": "xy"},
+        {"before": ["x", "y"], "implies": ["x", "y"]},
+    ]
+    with pytest.raises(ConfigError) as error:
+        read_rules([{"before": ["x", "y"]}, *rows])
+    lines = str(error.value).splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"rule {n}" for n in range(2, 11)]
+    assert "one of count, longest, implies, excludes, before" in lines[0]
+    assert "whole numbers for least or most" in lines[1]

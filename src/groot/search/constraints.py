@@ -7,161 +7,68 @@ with the labels, so what it finds is the best of all outputs that keep the rules
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from groot.errors import ConfigError, nearest
 from groot.search.automaton import BROKEN, Automaton
+from groot.search.rules import Before, Count, Excludes, Implies, Longest, Rule
 from groot.targets.schemes import split_tag
 
 MAX_STATES = 4096
+PAIR_RULES: dict[str, Callable[[str, str], Rule]] = {
+    "implies": Implies,
+    "excludes": Excludes,
+    "before": Before,
+}
 
 
-class Rule(Protocol):
-    """A condition on the spans of a text, as an automaton over its IOB2 tags."""
+def read_rules(rows: Sequence[Mapping[str, Any]]) -> list[Rule]:
+    """Rules as a YAML file lists them.
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels that it speaks of."""
+        - {count: city, least: 1, most: 2}
+        - {longest: city, words: 3}
+        - {implies: [artist, album]}
+        - {excludes: [artist, city]}
+        - {before: [artist, city]}
 
-    @property
-    def start(self) -> Hashable:
-        """The state before the first word."""
+    Raises:
+        ConfigError: all rows that are no rule, by their number.
 
-    def step(self, state: Hashable, letter: str, label: str) -> Hashable | None:
-        """The state behind a tag, given as letter and label; None where the rule is broken."""
-
-    def is_kept(self, state: Hashable) -> bool:
-        """Whether a text may end in a state."""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A text has at least `least` and at most `most` spans of a label; None is no bound.
-
-    >>> Count("city", most=1).step(1, "B", "city") is None
-    True
+    >>> read_rules([{"implies": ["artist", "album"]}])
+    [Implies(label='artist', other='album')]
     """
-
-    label: str
-    least: int = 0
-    most: int | None = None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return (self.label,)
-
-    @property
-    def start(self) -> int:
-        return 0
-
-    def step(self, state: int, letter: str, label: str) -> int | None:
-        if letter != "B" or label != self.label:
-            return state
-        if self.most is None:
-            return min(state + 1, self.least)  # further ones make no difference
-        return state + 1 if state < self.most else None
-
-    def is_kept(self, state: int) -> bool:
-        return state >= self.least
+    rules, mistakes = list[Rule](), list[str]()
+    for number, row in enumerate(rows, start=1):
+        try:
+            rules.append(_read_rule(row))
+        except (TypeError, ValueError) as error:
+            mistakes.append(f"rule {number}, {row!r}: {error}")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return rules
 
 
-@dataclass(frozen=True, slots=True)
-class Implies:
-    """A text with a span of one label has one of the other too."""
-
-    label: str
-    other: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.label, self.other
-
-    @property
-    def start(self) -> tuple[bool, bool]:
-        return False, False
-
-    def step(self, state: tuple[bool, bool], letter: str, label: str) -> tuple[bool, bool] | None:
-        return state[0] or label == self.label, state[1] or label == self.other
-
-    def is_kept(self, state: tuple[bool, bool]) -> bool:
-        return state[1] or not state[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Excludes:
-    """No text has spans of both labels."""
-
-    label: str
-    other: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.label, self.other
-
-    @property
-    def start(self) -> str:
-        return ""
-
-    def step(self, state: str, letter: str, label: str) -> str | None:
-        if label not in self.labels:
-            return state
-        return label if state in ("", label) else None
-
-    def is_kept(self, state: str) -> bool:
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """All spans of one label stand before all spans of the other."""
-
-    label: str
-    other: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.label, self.other
-
-    @property
-    def start(self) -> bool:
-        return False
-
-    def step(self, state: bool, letter: str, label: str) -> bool | None:
-        if state and label == self.label:
-            return None
-        return state or label == self.other
-
-    def is_kept(self, state: bool) -> bool:
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Longest:
-    """No span of a label is longer than so many words."""
-
-    label: str
-    words: int
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return (self.label,)
-
-    @property
-    def start(self) -> int:
-        return 0
-
-    def step(self, state: int, letter: str, label: str) -> int | None:
-        if label != self.label:
-            return 0
-        length = 1 if letter == "B" else state + 1
-        return length if length <= self.words else None
-
-    def is_kept(self, state: int) -> bool:
-        return True
+def _read_rule(row: Mapping[str, Any]) -> Rule:
+    kinds = [kind for kind in row if kind in ("count", "longest", *PAIR_RULES)]
+    if len(kinds) != 1:
+        known = ", ".join(("count", "longest", *PAIR_RULES))
+        raise ValueError(f"it must name one of {known}")
+    kind = kinds[0]
+    value, numbers = row[kind], {name: number for name, number in row.items() if name != kind}
+    if kind in PAIR_RULES:
+        if numbers or not isinstance(value, list) or [type(part) for part in value] != [str, str]:
+            raise ValueError(f"{kind} takes a list of two labels, and nothing beside it")
+        return PAIR_RULES[kind](*value)
+    wanted = {"words"} if kind == "longest" else {"least", "most"}
+    is_count = all(type(number) is int and number >= 0 for number in numbers.values())
+    if not isinstance(value, str) or not numbers or not is_count or not set(numbers) <= wanted:
+        raise ValueError(
+            f"{kind} takes a label, and whole numbers for {' or '.join(sorted(wanted))}"
+        )
+    return Longest(value, **numbers) if kind == "longest" else Count(value, **numbers)
 
 
 def compile_rules(
@@ -186,7 +93,7 @@ def compile_rules(
         for label in rule.labels:
             if label not in known:
                 raise ConfigError(f"{rule}: no label {label!r}.{nearest(label, known)}")
-    first = tuple(rule.start for rule in rules)
+    first: tuple[Any, ...] = tuple(rule.start for rule in rules)
     numbers, states, following = {first: 0}, [first], list[list[int]]()
     for state in states:  # grows while it is read
         row = []
