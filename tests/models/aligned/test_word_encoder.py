@@ -108,3 +108,18 @@ def test_json_keeps_every_row() -> None:
 def test_texts_without_words_are_refused(texts: list[tuple[str, ...]]) -> None:
     with pytest.raises(ShapeError, match="at least one word"):
         encoder()(texts)
+
+
+def test_sparse_gradients_are_those_of_dense_tables() -> None:
+    gradients = []
+    for is_sparse in (True, False):
+        made = encoder()
+        made.words.sparse = made.features.sparse = is_sparse
+        made(TEXTS).square().sum().backward()
+        for vectors in (made.words, made.features):
+            assert vectors.weight.grad is not None
+            assert vectors.weight.grad.is_sparse == is_sparse
+        gradients.append([made.words.weight.grad.to_dense(), made.features.weight.grad.to_dense()])
+    for sparse, dense in zip(*gradients, strict=True):
+        torch.testing.assert_close(sparse, dense)
+        assert not sparse[ABSENT].any()

@@ -32,7 +32,7 @@ class FitSettings:
         average_decay: share of the average that stays in each of these updates.
     """
 
-    passes: int = 12
+    passes: int = 16
     batch_size: int = 32
     rate: float = 2e-3
     encoder_rate: float = 2e-4
