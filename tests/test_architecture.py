@@ -1,6 +1,7 @@
 """The table of rooms in docs/architecture.md, held on the syntax tree: imports go down only."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,12 @@ def test_the_rules_bite(file: str, text: str, complaint: str) -> None:
 )
 def test_what_is_allowed_passes(file: str, text: str) -> None:
     assert broken_rules(SOURCE / file, text) == []
+
+
+def test_the_page_on_architecture_has_the_same_table() -> None:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    told = [(int(layer), re.findall(r"(?:^|· )`(\w+)(?:/|\.py)`", row)) for layer, row in rows]
+    assert told == [(layer, list(rooms)) for layer, rooms in enumerate(LAYERS)]
+    (sentence,) = re.findall(r"^(`types`[^.]*)\s+work\s+without torch", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", sentence)) == WITHOUT_TORCH
