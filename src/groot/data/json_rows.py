@@ -92,9 +92,13 @@ def read_named_rows(
     plain = [(*_plain(row, settings, adapt, notes), row_id) for row, row_id in rows]
     mappings = [(source, row) for source, row, _, _ in plain if isinstance(row, Mapping)]
     layout = find_layout(where, mappings, settings)
+    parts = _parts(mappings, layout, unit or settings.offset_unit)
+    mappings.clear()
+    plain.reverse()
 
     def examples() -> Iterator[Example | TaggedRow | Problem]:
-        for source, row, text, row_id in plain:
+        while plain:  # each row is let go of once it is an example
+            source, row, text, row_id = plain.pop()
             if isinstance(row, Problem):
                 yield row
                 continue
@@ -105,7 +109,6 @@ def read_named_rows(
             except RowError as error:
                 yield error.problem(source, text)
 
-    parts = _parts(mappings, layout, unit or settings.offset_unit)
     reading = Reading(format, parts, doubts=tuple(doubts))
     return read_tagged(where, examples(), settings, reading=reading, notes=notes)
 
