@@ -72,8 +72,7 @@ def test_lists_null_and_nested_settings():
 def test_all_mistakes_at_once_with_file_line_and_the_nearest_name(tmp_path):
     path = write(
         tmp_path,
-        "sed: 3\nfit:\n  pases: 4\n  dropout: 1.5\noptimise:\n  objective: pair_magin\n"
-        "  passes: 2\n",
+        "sed: 3\nfit:\n  pases: 4\n  dropout: 1.5\noptimise:\n  selects_on: bth\n  passes: 2\n",
     )
     told = mistakes_in(path, ["reward.workers=none", "evaluation"])
     assert told.startswith("7 mistakes in the settings:")
@@ -81,7 +80,7 @@ def test_all_mistakes_at_once_with_file_line_and_the_nearest_name(tmp_path):
         f"{path}:1: sed: no such setting. Did you mean 'seed'?",
         f"{path}:3: fit.pases: no such setting. Did you mean 'passes'?",
         f"{path}:4: fit.dropout: 1.5 will not do: input should be less than 1",
-        f"{path}:6: optimise.objective: 'pair_magin' will not do: input should be 'pair_margin'",
+        f"{path}:6: optimise.selects_on: 'bth' will not do: input should be 'both'",
         f"{path}:7: optimise.passes: no such setting. Did you mean 'passes_per_round'?",
         "--set reward.workers: 'none' will not do",
         "--set evaluation: write section.name=value",
@@ -185,9 +184,3 @@ def test_every_setting_is_read_by_somebody():
         node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)
     }
     assert [name for name, _, _ in list_settings() if name.rpartition(".")[2] not in read] == []
-
-
-@pytest.mark.parametrize(("name", "from_what"), [("dpo", "--preferences"), ("grpo", "--prompts")])
-def test_objectives_of_tune_are_sent_there(name, from_what):
-    with pytest.raises(ConfigError, match=f"groot tune DIR --objective {name} {from_what}"):
-        load_config(settings=[f"optimise.objective={name}"])
