@@ -23,6 +23,13 @@ class DataConfig(Section):
     test: str | None = Field(
         None, description="data that the final numbers come from; default: the benchmark's, or dev"
     )
+    test_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="where there is no test set, cut this share of the training texts off as one;"
+        " default: the final numbers are of dev, which chose the weights, and are not tested",
+    )
     task: Literal["spans", "classes", "text"] | None = Field(
         None, description="what the gold is; default: what the file says"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from groot.config import Config
 from groot.data import Splits, read_splits
+from groot.data.held_out import split_off_test
 from groot.errors import ConfigError, DataError, RewardError
 from groot.outputs.items import gold_task
 from groot.rewards import Reward
@@ -72,7 +73,9 @@ def checked(splits: Splits, config: Config) -> RunData:
             " --set data.on_bad_lines=skip."
         )
     train = splits.train.examples[: data.max_train]
-    test = splits.test.examples if splits.test is not None else splits.dev.examples
+    test = None if splits.test is None else splits.test.examples
+    if test is None and data.test_share is not None:
+        train, test = split_off_test(train, data.test_share)
     tasks = {gold_task(example) for example in train}
     where = splits.train.where or "the training data"
     if len(tasks) != 1 or None in tasks:
@@ -82,8 +85,9 @@ def checked(splits: Splits, config: Config) -> RunData:
         )
     if tasks == {"text"}:
         _check_text(splits, config)
-    split = "test" if splits.test is not None else "dev"
-    return RunData(train, splits.dev.examples, test, split, splits.train.scheme, problems)
+    dev = splits.dev.examples
+    split, final = ("dev", dev) if test is None else ("test", test)
+    return RunData(train, dev, final, split, splits.train.scheme, problems)
 
 
 def _check_text(splits: Splits, config: Config) -> None:
