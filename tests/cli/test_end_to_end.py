@@ -11,6 +11,7 @@ from groot.search.proofs import proofs
 from groot.studies.evaluate_folder import EvaluationSettings, evaluate_folder
 from groot.studies.labelled_data import LabelledData
 from groot.writer.folders import load_labeler
+from groot.writer.notation import Asked
 
 SMALL = {
     "fit.passes": 2,
@@ -88,8 +89,8 @@ def test_the_run_says_what_was_proven_of_each_model(groot, folder):
     examples, _ = read_records(folder / "run" / "evaluation" / "fit.jsonl")
     for stage, name in (("fit", "fitted"), ("optimised", "model")):
         labeler = load_labeler(folder / "run" / name)
-        searched = labeler.searched_candidates(examples, k=4, max_width=64)
-        told = proofs([one for _, found in searched for one in found]).as_json()
+        answers = labeler.answers(examples, Asked(4, max_width=64))
+        told = proofs([search for answer in answers for search in answer.searches]).as_json()
         assert results[stage]["proofs"] == results[f"{stage}_mbr"]["proofs"] == told
         assert (told["texts"], told["proven"]) == (12, 12)
         (width,) = told["by_width"]
@@ -155,8 +156,7 @@ def test_evaluate_compares_two_runs(groot, folder):
     assert found["paired"]["f1"]["difference"] == 0
     shown = groot("evaluate", *two, "--data", folder / "test.conll", "--bootstrap-samples", 20)
     assert shown.code == 0, shown.err
-    assert "paired" in shown.out
-    assert "12 examples" in shown.out
+    assert "12 examples, each predicted by both; reward: f0.5" in shown.out
 
 
 @pytest.mark.parametrize(

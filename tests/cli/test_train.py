@@ -60,8 +60,8 @@ class Recipe(ModuleType):
         folder.mkdir(exist_ok=True)
         (folder / "report.html").touch()
 
-    def plan_run(self, config, *, out):
-        self.given = {"config": config, "out": out}
+    def plan_run(self, config):
+        self.given = {"config": config}
         stages = (PlannedStage("fit", 100, 60.0, "10 x 10"), PlannedStage("optimise", 5, None))
         return Plan(
             {"train": 10}, stages, 1000, 2**20, 2**21, 50, {"model": "embedded"}, ("f:3: bad",)
@@ -74,6 +74,7 @@ def recipe(monkeypatch) -> Recipe:
     report = ModuleType("groot.report")
     report.write_report = found.write_report  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "groot.recipes.run", found)
+    monkeypatch.setitem(sys.modules, "groot.recipes.plan_run", found)
     monkeypatch.setitem(sys.modules, "groot.report", report)
     return found
 

@@ -23,7 +23,7 @@ N_WORDS = 4
 PATHS = [
     path
     for path in itertools.product(range(len(TAGS)), repeat=N_WORDS)
-    if may_follow(TAGS)[(len(TAGS), *path[:-1]), path].all()
+    if np.array(may_follow(TAGS))[(len(TAGS), *path[:-1]), path].all()
 ]
 
 

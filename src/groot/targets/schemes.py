@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-import numpy as np
-
 from groot.errors import DataError
 from groot.registry import Registry
 
@@ -170,22 +168,18 @@ def illegal_tags(tags: Sequence[str], scheme: str) -> list[int]:
     ]
 
 
-def may_follow(tags: Sequence[str], scheme: str = "IOB2") -> np.ndarray:
+def may_follow(tags: Sequence[str], scheme: str = "IOB2") -> list[list[bool]]:
     """[L + 1, L] bool: whether tag b may come behind tag a; row L is the start of a text.
 
     Args:
         tags: the L tags.
         scheme: in which each pair of neighbours tells whether the second is legal (IOB2, WORD).
 
-    >>> may_follow(["O", "B-city", "I-city"]).astype(int).tolist()
-    [[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 0]]
+    >>> may_follow(["O", "I-city"])
+    [[True, False], [True, True], [True, False]]
     """
-    is_legal = np.ones((len(tags) + 1, len(tags)), dtype=bool)
-    for column, tag in enumerate(tags):
-        is_legal[len(tags), column] = not illegal_tags([tag], scheme)
-        for row, before in enumerate(tags):
-            is_legal[row, column] = 1 not in illegal_tags([before, tag], scheme)
-    return is_legal
+    behind = [[1 not in illegal_tags([before, tag], scheme) for tag in tags] for before in tags]
+    return [*behind, [not illegal_tags([tag], scheme) for tag in tags]]
 
 
 def detect_scheme(tag_sequences: Iterable[Sequence[str]], *, prefer: str = "IOB2") -> str:

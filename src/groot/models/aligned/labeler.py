@@ -61,7 +61,7 @@ class AlignedLabeler(nn.Module):
         self.encoder, self.tags, self.classes = encoder, tuple(tags), tuple(classes)
         self._label = {tag: label for label, tag in enumerate(self.tags)}
         self._class = {name: index for index, name in enumerate(self.classes)}
-        legal = torch.from_numpy(may_follow(self.tags))
+        legal = torch.tensor(may_follow(self.tags))
         self.settings = {"hidden": hidden, "dropout": dropout}
         self.decoder = LabelDecoder(
             encoder.size, legal, len(self.classes), hidden=hidden, dropout=dropout
