@@ -28,7 +28,7 @@ TEXTS = (("play", "Nina", "Simone", "now"), ("東京", "now"), ("Naïve", "-"))
 def labeler(classes: tuple[str, ...] = (), seed: int = 0) -> AlignedLabeler:
     """Random weights, transitions and class scores too, so that all of them count."""
     torch.manual_seed(seed)
-    encoder = WordEncoder(WordTable.of_texts(TEXTS), WordEncoderSettings(size=48, hidden=64))
+    encoder = WordEncoder(WordTable.of_texts(TEXTS), WordEncoderSettings())
     made = AlignedLabeler(encoder, TAGS, classes, hidden=128)
     for weight in made.decoder.parameters():
         torch.nn.init.normal_(weight)
