@@ -25,6 +25,10 @@ from groot.writer.notation import Answer, Asked, Method, Writing
 
 FORMAT = "text"  # what groot.json says where labels have a label format
 
+# Beams at least, however few texts are asked for: rank 1 must not depend on how many ranks a
+# command looks at. One beam alone is greedy, and finds another text than five do.
+LEAST_BEAMS = 8
+
 
 class TextNotation:
     """The notation of free text.
@@ -120,14 +124,15 @@ class TextNotation:
     ) -> list[Answer]:
         """The k most probable texts that beams find for each prompt, each text once.
 
-        Under a guide that is meant to be drawn from, texts are drawn instead; the same prompt gets
+        There are `LEAST_BEAMS` beams or k, whichever is more. Under a guide that is meant to be drawn from, texts are drawn instead; the same prompt gets
         the same ones wherever it stands.
         """
         writing = Writing("beam", seed=asked.seed, batch_size=asked.batch_size)
         rows = [tuple(row) for row in inputs or map(self.input_ids, examples)]
         if asked.guide is None:
-            every = self.write(model, rows, asked.k, asked.writing or writing)
-            return [Answer(best_first(candidates)) for candidates in every]
+            n_texts = max(asked.k, LEAST_BEAMS) if asked.writing is None else asked.k
+            every = self.write(model, rows, n_texts, asked.writing or writing)
+            return [Answer(best_first(candidates)[: asked.k]) for candidates in every]
         temperature = getattr(asked.guide, "temperature", 1.0)
         is_drawn = temperature > 0
         method: Method = "sample" if is_drawn else "greedy" if asked.k == 1 else "beam"
