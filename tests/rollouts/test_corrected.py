@@ -2,11 +2,14 @@ import random
 
 import pytest
 
+from groot.models.codec import Codec
 from groot.rewards import parse_rewards
 from groot.rollouts.corrected import corrected_rows
 from groot.rollouts.instances import Variation, training_instances
 from groot.rollouts.sampler import Generation, Sampler
+from groot.targets import MultiClass
 from groot.types import Candidate, Example
+from groot.writer.label_notation import LabelNotation
 from groot.writer.notation import Writing
 
 EXAMPLE = Example("greet", reference="good morning to you", id="7")
@@ -51,6 +54,21 @@ def test_the_reference_has_a_place_however_little_room_there_is(rows_of):
 def test_without_a_reference_there_is_nothing_to_correct_by(rows_of):
     rows = rows_of(WRITTEN, example=Example("greet", id="7"))
     assert [row.source for row in rows] == ["sample"] * 3
+
+
+@pytest.mark.parametrize("room", [2, 3, 4])
+def test_outputs_of_one_less_take_no_more_room_than_there_is(tiny_generator, room):
+    """The likeliest says all of the gold and one class more, so that three could be left out."""
+    labels = ("happy", "sad", "tired")
+    tokenizer = tiny_generator("causal").model.tokenizer
+    codec = Codec(MultiClass(labels), tokenizer, label_style="words", max_words=8, is_causal=True)
+    notation = LabelNotation(codec, window_words=8, window_overlap=2)
+    said = Candidate("", labels, -1.0)
+    rng = random.Random(0)
+    example = Example("well", classes=labels[:2], id="1")
+    rows = corrected_rows(notation, example, [said], rng, at_most=room, deletions=3, round=1)
+    assert [row.output for row in rows[:2]] == [labels, labels[:2]]
+    assert len(rows) == room
 
 
 def drawn(generator, examples, indices, seed=1):
