@@ -124,8 +124,8 @@ class TextNotation:
     ) -> list[Answer]:
         """The k most probable texts that beams find for each prompt, each text once.
 
-        There are `LEAST_BEAMS` beams or k, whichever is more. Under a guide that is meant to be drawn from, texts are drawn instead; the same prompt gets
-        the same ones wherever it stands.
+        There are `LEAST_BEAMS` beams or k, whichever is more. Under a guide that is meant to be
+        drawn from, texts are drawn instead; the same prompt gets the same ones wherever it stands.
         """
         writing = Writing("beam", seed=asked.seed, batch_size=asked.batch_size)
         rows = [tuple(row) for row in inputs or map(self.input_ids, examples)]
