@@ -1,5 +1,7 @@
 """What README and docs name exists: make targets, commands, flags, settings, files, rewards."""
 
+import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -111,6 +113,27 @@ def test_the_rewards_that_the_docs_name_exist():
     names = re.findall(r"`([a-z][\w.]*)`", sentence)
     assert len(names) >= 6
     parse_rewards(names).close()
+
+
+def imported_names(code: str) -> list[tuple[str, str]]:
+    """(module, name) of what a block of Python takes from groot."""
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    return [
+        (node.module, alias.name)
+        for node in imports
+        if node.module is not None and node.module.startswith("groot")
+        for alias in node.names
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_the_docs_import_exists(page):
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"`(groot(?:\.\w+)+)\.(\w+)(?:\(\))?`", text)) - {("groot", "json")}
+    for language, code in FENCE.findall(text):
+        names |= set(imported_names(code)) if language == "python" else set()
+    for module, name in names:
+        assert hasattr(importlib.import_module(module), name), f"{page.name}: {module}.{name}"
 
 
 def test_the_metric_of_the_readme_runs():
