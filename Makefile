@@ -11,6 +11,7 @@
 
 PYTHON ?= python3
 SEED ?= 1
+TEST_PROCESSES ?= 2
 DEMO_OUT ?= runs/demo$(if $(filter-out 1,$(SEED)),-seed-$(SEED))
 BENCH ?= atis snips mit_restaurant mit_movie_trivia
 BIN = .venv/bin
@@ -36,7 +37,7 @@ demo: setup
 	  --set optimise.rounds=1 --set distil.variations=2
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
@@ -47,6 +48,7 @@ check: setup
 # 1,000 files broken as people's files are: nothing is misread without a warning
 mutated: setup
 	GROOT_MUTATED=1000 $(BIN)/python -m pytest tests/data/test_mutated_files.py
+
 house: setup
 	$(BIN)/python tools/house.py $(HOUSE)
 

@@ -83,7 +83,7 @@ def measured(job: Job, name: str, folder: str) -> dict[str, Measurement]:
         counts = RewardCount(job.reward, job.accelerator)
         started = time.perf_counter()
         answers: list[Answer] = over_processes(
-            lambda own: test_answers(job, writer, own, stage), len(examples), job.accelerator
+            lambda own: answers_to_test(job, writer, own, stage), len(examples), job.accelerator
         )
         if job.accelerator.is_main_process:
             candidates = [answer.candidates for answer in answers]
@@ -118,7 +118,7 @@ def measured(job: Job, name: str, folder: str) -> dict[str, Measurement]:
     return measurements
 
 
-def test_answers(job: Job, writer: Writer, indices: Sequence[int], stage: str) -> list[Answer]:
+def answers_to_test(job: Job, writer: Writer, indices: Sequence[int], stage: str) -> list[Answer]:
     """The top candidates of test examples, enough to choose among, with their certificates."""
     examples = [job.data.test[index] for index in indices]
     wanted, search = job.config.evaluation.k, job.config.search
