@@ -11,9 +11,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from groot.targets.format import word_range
 from groot.targets.grammar import EncodedTarget
 from groot.targets.windows import lost_spans
+from groot.targets.words import word_range
 from groot.types import Example, Span
 from groot.writer.notation import Notation
 

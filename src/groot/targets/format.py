@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from groot.targets.grammar import SlotGrammar, Symbol, is_sentinel
-from groot.types import Example, Gold, Span, Task
+from groot.types import Example, Gold, Task
 
 if TYPE_CHECKING:
     from groot.targets.windows import Window
@@ -82,20 +82,3 @@ def label_symbols(labels: Sequence[str], *, reserved: Sequence[str] = ()) -> dic
         taken.add(symbol)
         symbols[label] = Symbol(symbol)
     return symbols
-
-
-def word_range(example: Example, span: Span) -> tuple[int, int] | None:
-    """Indices of the first and behind the last word of a span; None if it cuts through a word.
-
-    >>> word_range(Example("a bc", ("a", "bc"), (0, 2)), Span(2, 4, "x"))
-    (1, 2)
-    """
-    starts, words = example.word_starts, example.words
-    if span.start not in starts:
-        return None
-    first = starts.index(span.start)
-    for index in range(first, len(words)):
-        end = starts[index] + len(words[index])
-        if end >= span.end:
-            return (first, index + 1) if end == span.end else None
-    return None

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar, Self
 
-from groot.targets.format import label_symbols, word_range
+from groot.targets.format import label_symbols
 from groot.targets.grammar import END, Choice, SlotGrammar, Symbol
 from groot.targets.windows import Window, merge, windows
+from groot.targets.words import word_range
 from groot.types import Example, Gold, Span, Task
 
 OUTSIDE = Symbol("O")

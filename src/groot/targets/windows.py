@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from groot.targets.format import word_range
+from groot.targets.words import word_range
 from groot.types import Example, Gold, Span
 
 

@@ -16,6 +16,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Literal
 
+from groot.types import Example, Span
+
 CharacterClass = Literal["letter", "single", "extend", "joiner", "flag", "other", "space"]
 
 MAX_WORD = 100
@@ -106,3 +108,20 @@ def split_words(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
             edges.append((i, i + 1))
         before = its_class
     return tuple(text[a:b] for a, b in edges), tuple(a for a, _ in edges)
+
+
+def word_range(example: Example, span: Span) -> tuple[int, int] | None:
+    """Indices of the first and behind the last word of a span; None if it cuts through a word.
+
+    >>> word_range(Example("a bc", ("a", "bc"), (0, 2)), Span(2, 4, "x"))
+    (1, 2)
+    """
+    starts, words = example.word_starts, example.words
+    if span.start not in starts:
+        return None
+    first = starts.index(span.start)
+    for index in range(first, len(words)):
+        end = starts[index] + len(words[index])
+        if end >= span.end:
+            return (first, index + 1) if end == span.end else None
+    return None
