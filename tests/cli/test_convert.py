@@ -31,6 +31,10 @@ def test_rows_that_are_left_out_are_named_and_the_exit_code_says_so(groot, tmp_p
     said = " ".join(told.err.split())
     assert f"{source}:3: span 0-9 (artist) lies outside the text" in said
     assert f"{source}:2: span 4-8 (artist) is not on word boundaries" in said
+    told = groot("convert", source, tmp_path / "b.conll", "--to", "columns", "--json")
+    counts = json.loads(told.out)
+    assert (told.code, counts["n_rows"], counts["n_written"]) == (1, 3, 1)
+    assert f"{source}:3: " in counts["unreadable"][0] and f"{source}:2: " in counts["unwritable"][0]
 
 
 def test_what_exists_is_left_as_it_is(groot, tmp_path):

@@ -11,13 +11,13 @@ from groot.engine.events import Note, StageFinished, StageStarted, StepDone
 def test_plain_lines_come_at_intervals(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.Lines(every_s=10.0) as show:
-        show(StageStarted("fit", 100, first_step=20))
-        for step in range(21, 51):
-            now[0] += 1.0
-            show(StepDone("fit", step, 100, 2.0))
-        show(StageFinished("fit", 30.0))
-        show(Note("3 rows skipped", level="warning"))
+    show = progress.Lines(every_s=10.0).show
+    show(StageStarted("fit", 100, first_step=20))
+    for step in range(21, 51):
+        now[0] += 1.0
+        show(StepDone("fit", step, 100, 2.0))
+    show(StageFinished("fit", 30.0))
+    show(Note("3 rows skipped", level="warning"))
     assert capsys.readouterr().err.splitlines() == [
         "fit, 100 steps",
         "fit 30/100, loss 2, 1:10 left",  # 70 steps left at one a second

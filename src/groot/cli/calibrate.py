@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table
-from groot.cli.reader_option import ReaderOption, parse_reader
-from groot.config import describe
+from groot.cli.data_options import (
+    ReadingOptions,
+    SplitOption,
+    UnseenDataOption,
+    WriterFolderArgument,
+)
+from groot.cli.option_groups import with_groups
+from groot.cli.run_options import JsonOption
 
 
+@with_groups
 def calibrate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a model")
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="labelled data that the model was not trained on: a file, a folder or a benchmark"
-        ),
-    ],
-    split: Annotated[
-        Literal["train", "dev", "test"],
-        typer.Option(help="of a benchmark or a folder of splits"),
-    ] = "dev",
-    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
-    reader: ReaderOption = None,
+    folder: WriterFolderArgument,
+    data: UnseenDataOption,
+    reading: ReadingOptions,
+    split: SplitOption = "dev",
     candidates: Annotated[int, typer.Option(min=2, help="candidates searched per text")] = 16,
-    on_bad_lines: Annotated[
-        Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
-    ] = "stop",
-    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Fit a map from the model's probabilities to true ones; groot predict then uses it.
 
@@ -47,10 +39,9 @@ def calibrate(
     from groot.cli.progress import watcher
     from groot.evaluation.calibration_map import CALIBRATION_FILE, as_report
     from groot.studies.calibrate import calibrate_folder
-    from groot.studies.labelled_data import LabelledData
     from groot.writer.folders import labeler_folder
 
-    labelled = LabelledData(data, split, format, parse_reader(reader), on_bad_lines)
+    labelled = reading.labelled(data, split)
     with watcher() as events:
         calibration = calibrate_folder(folder, labelled, candidates=candidates, events=events)
     report = as_report(calibration)

@@ -9,31 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table
+from groot.cli.data_options import SplitOption
 from groot.cli.guide_options import (
-    EnsembleOption,
-    GeneratorArgument,
-    LimitOption,
     LookaheadOption,
-    MaxNewTokensOption,
-    PenaltyOption,
-    PromptsOption,
-    RewardModelsOption,
-    SplitOption,
-    TopKOption,
-    TransformOption,
-    TunedOption,
-    WeightOption,
-    named_numbers,
-    named_values,
+    StudyOptions,
     names,
     numbers,
+    written_with_report,
 )
+from groot.cli.option_groups import with_groups
+from groot.cli.run_options import JsonOption
 from groot.errors import ConfigError
 
 
+@with_groups
 def compare_guides(
-    folder: GeneratorArgument,
-    prompts: PromptsOption,
+    study: StudyOptions,
     reward: Annotated[
         list[str],
         typer.Option(
@@ -42,27 +33,10 @@ def compare_guides(
             " guides learnt from.",
         ),
     ],
-    reward_model: RewardModelsOption = None,
-    tuned: TunedOption = None,
-    guides: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,NAME",
-            help="Compare these rows. Default: every row that there is material for, but for the"
-            " costly ones (deal), which take longer than all others together: name them.",
-        ),
-    ] = None,
-    split: SplitOption = "test",
-    limit: LimitOption = None,
     samples: Annotated[int, typer.Option(min=1, help="Write so many texts for each prompt.")] = 4,
     best_of: Annotated[
         int, typer.Option(min=1, help="Let best_of_n and mbr choose among so many samples.")
     ] = 10,
-    top_k: TopKOption = 10,
-    weight: WeightOption = None,
-    ensemble: EnsembleOption = None,
-    penalty: PenaltyOption = 0.5,
-    transform: TransformOption = "none",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -85,9 +59,6 @@ def compare_guides(
         typer.Option(help="The beta that the dpo generator was tuned with, for implicit."),
     ] = 0.1,
     lookahead: LookaheadOption = 4,
-    max_new_tokens: MaxNewTokensOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Write so many texts together.")] = 64,
-    seed: Annotated[int, typer.Option(help="Draw samples, and the tests, from this seed.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -99,7 +70,7 @@ def compare_guides(
     force: Annotated[
         bool, typer.Option("--force", help="Write everything again that --out holds already.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Compare the ways to steer a frozen generator: reward, win rate, diversity, fluency, cost.
 
@@ -119,38 +90,22 @@ def compare_guides(
     from groot.cli.progress import watcher
     from groot.studies.compare_guides import GUIDES_FILE, RunFiles
     from groot.studies.compare_guides import compare_guides as compare
-    from groot.studies.guide_entries import EntrySettings, check_names, make_entry, weighted
+    from groot.studies.guide_entries import make_entry, weighted
     from groot.studies.guide_weights import with_chosen_weights
     from groot.studies.guide_writing import WritingSettings
-    from groot.studies.open_guides import open_contenders, read_prompts
+    from groot.studies.open_guides import read_prompts
 
     grid = numbers("--weights", weights) if weights else []
     if bool(grid) != bool(dev_reward) or bool(grid) != bool(dev):
         raise ConfigError("--weights, --dev and --dev-reward belong together: give all, or none.")
-    examples = read_prompts(prompts, split=split, limit=limit)
-    contenders = open_contenders(
-        folder,
-        reward_models=reward_model or (),
-        tuned=named_values("--tuned", tuned),
-        ensemble=ensemble,
-        penalty=penalty,
-        settings=EntrySettings(
-            weights=named_numbers("--weight", weight),
-            transform=transform,
-            top_k=top_k,
-            n_samples=best_of,
-            lookahead=lookahead,
-            beta=beta,
-        ),
-    )
-    asked = names(guides)
-    rows = asked or contenders.default_rows()
-    check_names(rows, contenders)
-    writing = WritingSettings(samples, max_new_tokens, seed, batch_size)
+    examples = study.examples()
+    contenders = study.contenders(n_samples=best_of, lookahead=lookahead, beta=beta)
+    rows = study.rows(contenders)
+    writing = WritingSettings(samples, study.max_new_tokens, study.seed, study.batch_size)
     more: dict[str, Any] = {
-        "generator": str(folder),
-        "prompts": prompts,
-        "left_out": [] if asked else contenders.left_out(),
+        "generator": str(study.folder),
+        "prompts": study.prompts,
+        "left_out": [] if names(study.guides) else contenders.left_out(),
         "weights_tried": {},
     }
     with watcher() as events, contenders.generator.reward(reward) as gold:
@@ -161,7 +116,7 @@ def compare_guides(
                     contenders,
                     [name for name in rows if name in weighted() and name not in given],
                     grid,
-                    read_prompts(dev, split=dev_split, limit=limit),
+                    read_prompts(dev, split=dev_split, limit=study.limit),
                     judge,
                     compared_on=examples,
                     settings=writing,
@@ -178,19 +133,13 @@ def compare_guides(
             events=events,
         )
     comparison |= more
-    path = None
-    if out is not None:
-        from groot.engine.files import write_json
-        from groot.report import write_report
-
-        write_json(out / GUIDES_FILE, comparison)
-        path = write_report(out)
+    report = written_with_report(out, GUIDES_FILE, comparison)
     if json:
-        answer_json(comparison | ({} if path is None else {"report": str(path)}))
+        answer_json(comparison | report)
         return
     _print(comparison)
-    if path is not None:
-        answer(f"report: {path}")
+    if report:
+        answer(f"report: {report['report']}")
 
 
 def _print(comparison: Mapping[str, Any]) -> None:

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from groot.cli.console import answer, harmless, say
+from groot.cli.console import answer, answer_json, harmless, say
+from groot.cli.data_options import FormatOption
 from groot.cli.reader_option import ReaderOption, parse_reader
+from groot.cli.run_options import JsonOption
 from groot.config import describe
 
 SHOWN_PROBLEMS = 5
@@ -21,12 +23,13 @@ def convert(
     task: Annotated[
         Literal["spans", "classes", "text"] | None, typer.Option(help=describe("data.task"))
     ] = None,
-    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
+    format: FormatOption = None,
     reader: ReaderOption = None,
     writer: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="scheme=IOBES, or offset_unit=utf16"),
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Write labelled data in another format; what cannot be read or written is named.
 
@@ -49,6 +52,17 @@ def convert(
         writer=parse_reader(writer, option="--writer"),
         **parse_reader(reader),
     )
+    if json:
+        answer_json(
+            {
+                "n_rows": done.n_rows,
+                "n_written": done.n_written,
+                "unreadable": list(map(str, done.unreadable)),
+                "unwritable": list(map(str, done.unwritable)),
+                "notes": list(map(str, done.notes)),
+            }
+        )
+        raise typer.Exit(1 if done.problems else 0)
     if done.reading is not None:
         answer(harmless(f"read as {done.reading}"))
     answer(f"{done.n_rows:,} rows: {done.n_written:,} written to {harmless(str(out))} as {to}")

@@ -8,59 +8,25 @@ from typing import Annotated
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table
-from groot.cli.guide_options import (
-    EnsembleOption,
-    GeneratorArgument,
-    LimitOption,
-    MaxNewTokensOption,
-    PenaltyOption,
-    PromptsOption,
-    RewardModelsOption,
-    SplitOption,
-    TopKOption,
-    TransformOption,
-    TunedOption,
-    WeightOption,
-    named_numbers,
-    named_values,
-    names,
-)
+from groot.cli.guide_options import StudyOptions, written_with_report
+from groot.cli.option_groups import with_groups
+from groot.cli.run_options import JsonOption
 
 
+@with_groups
 def diagnose(
-    folder: GeneratorArgument,
-    prompts: PromptsOption,
+    study: StudyOptions,
     reward: Annotated[
         list[str],
         typer.Option(metavar="REWARD...", help="Judge whole texts by this reward."),
     ],
-    reward_model: RewardModelsOption = None,
-    tuned: TunedOption = None,
-    guides: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,NAME",
-            help="Look at the ranks of these guides of next tokens. Default: every one that there"
-            " is material for, but for the costly ones (deal).",
-        ),
-    ] = None,
-    split: SplitOption = "test",
-    limit: LimitOption = None,
     samples: Annotated[int, typer.Option(min=2, help="Write so many texts for each prompt.")] = 16,
     rollouts: Annotated[int, typer.Option(min=1, help="Continue each prefix so many times.")] = 4,
-    top_k: TopKOption = 10,
-    weight: WeightOption = None,
-    ensemble: EnsembleOption = None,
-    penalty: PenaltyOption = 0.5,
-    transform: TransformOption = "none",
-    max_new_tokens: MaxNewTokensOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Write so many texts together.")] = 64,
-    seed: Annotated[int, typer.Option(help="Draw everything that is drawn from this seed.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write diagnosis.json and the report into this folder."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Ask whether prefixes tell which text will be better, before you steer by them.
 
@@ -80,22 +46,11 @@ def diagnose(
     from groot.guides import Guide
     from groot.studies.diagnose import DIAGNOSIS_FILE, DiagnosisSettings, Suspects
     from groot.studies.diagnose import diagnose as ask
-    from groot.studies.guide_entries import EntrySettings, check_names, make_entry
-    from groot.studies.open_guides import open_contenders, read_prompts
+    from groot.studies.guide_entries import make_entry
 
-    examples = read_prompts(prompts, split=split, limit=limit)
-    contenders = open_contenders(
-        folder,
-        reward_models=reward_model or (),
-        tuned=named_values("--tuned", tuned),
-        ensemble=ensemble,
-        penalty=penalty,
-        settings=EntrySettings(
-            weights=named_numbers("--weight", weight), transform=transform, top_k=top_k
-        ),
-    )
-    rows = names(guides) or contenders.default_rows()
-    check_names(rows, contenders)
+    examples = study.examples()
+    contenders = study.contenders()
+    rows = study.rows(contenders)
     made = {name: make_entry(name, contenders).guide for name in rows}
     suspects = Suspects(
         contenders.reward_models,
@@ -107,20 +62,16 @@ def diagnose(
             examples,
             gold,
             suspects=suspects,
-            settings=DiagnosisSettings(samples, rollouts, max_new_tokens, seed, batch_size),
+            settings=DiagnosisSettings(
+                samples, rollouts, study.max_new_tokens, study.seed, study.batch_size
+            ),
             out=out,
             events=events,
         )
-    diagnosis |= {"generator": str(folder), "prompts": prompts}
-    path = None
-    if out is not None:
-        from groot.engine.files import write_json
-        from groot.report import write_report
-
-        write_json(out / DIAGNOSIS_FILE, diagnosis)
-        path = write_report(out)
+    diagnosis |= {"generator": str(study.folder), "prompts": study.prompts}
+    report = written_with_report(out, DIAGNOSIS_FILE, diagnosis)
     if json:
-        answer_json(diagnosis | ({} if path is None else {"report": str(path)}))
+        answer_json(diagnosis | report)
         return
     for table in diagnosis_tables_of_guides(diagnosis):
         answer_table(table)
@@ -129,5 +80,5 @@ def diagnose(
     for name, share in diagnosis["disagreement"].items():
         shown = "-" if share is None else f"{share:.0%}"
         answer(f"{name}: order {shown} of the prefixes differently")
-    if path is not None:
-        answer(f"report: {path}")
+    if report:
+        answer(f"report: {report['report']}")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table
-from groot.cli.reader_option import ReaderOption, parse_reader
-from groot.config import describe
+from groot.cli.data_options import ReadingOptions, SplitOption
+from groot.cli.option_groups import with_groups
+from groot.cli.run_options import JsonOption
 from groot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from groot.studies.labelled_data import LabelledData
 
 
+@with_groups
 def evaluate(
     folders: Annotated[
         list[Path], typer.Argument(metavar="DIR [DIR]", help="the folder of one run, or of two")
     ],
+    reading: ReadingOptions,
     data: Annotated[
         str | None,
         typer.Option(
@@ -29,12 +32,7 @@ def evaluate(
             " the run stored when it finished"
         ),
     ] = None,
-    split: Annotated[
-        Literal["train", "dev", "test"],
-        typer.Option(help="of a benchmark or a folder of splits"),
-    ] = "test",
-    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
-    reader: ReaderOption = None,
+    split: SplitOption = "test",
     predictions: Annotated[
         Literal["fit", "fit_mbr", "optimised", "optimised_mbr"],
         typer.Option(help="which of the stored predictions"),
@@ -75,13 +73,10 @@ def evaluate(
             " threshold",
         ),
     ] = None,
-    on_bad_lines: Annotated[
-        Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
-    ] = "stop",
     bootstrap_samples: Annotated[
         int, typer.Option(min=0, help="resamples for the intervals; 0 leaves them out")
     ] = 2000,
-    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Measure one run, or compare two: P/R/F, reward by rank, 95 % intervals, share proven.
 
@@ -95,7 +90,6 @@ def evaluate(
     groot evaluate runs/first runs/second          (on the predictions stored by the runs)
     """
     from groot.studies.evaluate_folder import EvaluationSettings
-    from groot.studies.labelled_data import LabelledData
 
     if len(folders) > 2:
         raise ConfigError(f"{len(folders)} folders: give one, or two to compare.")
@@ -107,9 +101,7 @@ def evaluate(
         raise ConfigError("--thresholds needs --data: stored predictions have few candidates.")
     evaluations = _evaluations(
         folders,
-        None
-        if data is None
-        else LabelledData(data, split, format, parse_reader(reader), on_bad_lines),
+        None if data is None else reading.labelled(data, split),
         EvaluationSettings(
             reward=tuple(reward) if reward else None,
             k=k or (5 if thresholds is None else 1),

@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from groot.cli.console import answer, answer_json, say
-from groot.config import describe
+from groot.cli.data_options import FormatOption, SplitOption, WriterFolderArgument
+from groot.cli.run_options import JsonOption
 
 
 def export(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a model")
-    ],
+    folder: WriterFolderArgument,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="a folder, which must not exist yet")
     ],
@@ -32,15 +31,12 @@ def export(
             " data, if they are still there"
         ),
     ] = None,
-    split: Annotated[
-        Literal["train", "dev", "test"],
-        typer.Option(help="of a benchmark or a folder of splits"),
-    ] = "test",
-    data_format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
+    split: SplitOption = "test",
+    data_format: FormatOption = None,
     texts: Annotated[
         int, typer.Option(metavar="N", min=0, help="texts to compare on; 0 does not compare")
     ] = 200,
-    json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Write a trained model for another runtime, and count on texts whether it says the same.
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from groot.cli.data_options import SplitOption
 from groot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from groot.studies.guide_entries import Contenders
+    from groot.types import Example
 
 GeneratorArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder of a generator, or of its run.")
@@ -20,10 +26,6 @@ PromptsOption = Annotated[
         help='Read prompts from this JSONL file, each line {"prompt": ...} and whatever the reward'
         " needs; or from the benchmark of this name.",
     ),
-]
-SplitOption = Annotated[
-    Literal["train", "dev", "test"],
-    typer.Option(help="Read this part of a benchmark, or of a folder of splits."),
 ]
 LimitOption = Annotated[
     int | None,
@@ -89,6 +91,95 @@ MaxNewTokensOption = Annotated[
         min=1, help="Cut a text at so many tokens, its end counted. Default: the generator's own."
     ),
 ]
+
+
+GuidesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="Take these guides, or rows, only. Default: every one that there is material for, but"
+        " for the costly ones (deal), which take longer than all others together: name them.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What a study of guides is about: a generator, prompts, guides and what they are made of."""
+
+    folder: GeneratorArgument
+    prompts: PromptsOption
+    reward_model: RewardModelsOption = None
+    tuned: TunedOption = None
+    guides: GuidesOption = None
+    split: SplitOption = "test"
+    limit: LimitOption = None
+    top_k: TopKOption = 10
+    weight: WeightOption = None
+    ensemble: EnsembleOption = None
+    penalty: PenaltyOption = 0.5
+    transform: TransformOption = "none"
+    max_new_tokens: MaxNewTokensOption = None
+    batch_size: Annotated[int, typer.Option(min=1, help="Write so many texts together.")] = 64
+    seed: Annotated[
+        int, typer.Option(help="Draw everything that is drawn, and the tests, from this seed.")
+    ] = 0
+
+    def examples(self) -> list[Example]:
+        """The prompts, read."""
+        from groot.studies.open_guides import read_prompts
+
+        return read_prompts(self.prompts, split=self.split, limit=self.limit)
+
+    def contenders(self, **settings: Any) -> Contenders:
+        """The generator with all that guides of it are made of.
+
+        Args:
+            settings: further ones of `EntrySettings`.
+        """
+        from groot.studies.guide_entries import EntrySettings
+        from groot.studies.open_guides import open_contenders
+
+        return open_contenders(
+            self.folder,
+            reward_models=self.reward_model or (),
+            tuned=named_values("--tuned", self.tuned),
+            ensemble=self.ensemble,
+            penalty=self.penalty,
+            settings=EntrySettings(
+                weights=named_numbers("--weight", self.weight),
+                transform=self.transform,
+                top_k=self.top_k,
+                **settings,
+            ),
+        )
+
+    def rows(self, contenders: Contenders) -> list[str]:
+        """The names of the guides that are asked for, or that there is material for.
+
+        Raises:
+            ConfigError: for a name that is unknown, or that there is no material for.
+        """
+        from groot.studies.guide_entries import check_names
+
+        rows = names(self.guides) or contenders.default_rows()
+        check_names(rows, contenders)
+        return rows
+
+
+def written_with_report(out: Path | None, file: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the numbers of a study and the report into its folder, where one is given.
+
+    Returns:
+        `report`, the path of the report, for what is printed as JSON; nothing without a folder.
+    """
+    if out is None:
+        return {}
+    from groot.engine.files import write_json
+    from groot.report import write_report
+
+    write_json(out / file, numbers)
+    return {"report": str(write_report(out))}
 
 
 def named_values(option: str, words: Sequence[str] | None) -> dict[str, str]:

@@ -8,17 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from groot.cli.console import answer_json, say
+from groot.cli.data_options import WriterFolderArgument
 from groot.cli.guide_options import EnsembleOption, PenaltyOption, TransformOption
+from groot.cli.run_options import INTERRUPTED, JsonOption
 from groot.errors import ConfigError, DataError
 from groot.work.continued_file import STANDARD
 
-INTERRUPTED = 130  # exit code
-
 
 def predict(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a model")
-    ],
+    folder: WriterFolderArgument,
     source: Annotated[
         Path,
         typer.Option(
@@ -128,7 +126,7 @@ def predict(
     force: Annotated[
         bool, typer.Option("--force", help="start --out again from the beginning")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Label a file of texts, or write texts for a file of prompts: JSONL in, JSONL out.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
 from rich.console import Console
@@ -28,26 +28,11 @@ PLAIN_EVERY_S = 10.0  # seconds between two plain lines of one stage
 def watcher() -> AbstractContextManager[Callable[[Event], None]]:
     """A context whose value is called with every event; which kind, stderr decides."""
     if not is_first_process():
-        return Silence()
-    return Bars() if sys.stderr.isatty() else Lines()
+        return nullcontext(lambda event: None)
+    return Bars() if sys.stderr.isatty() else nullcontext(Lines().show)
 
 
-class Silence(AbstractContextManager[Callable[[Event], None]]):
-    """For the processes that do not speak."""
-
-    def __enter__(self) -> Callable[[Event], None]:
-        return lambda event: None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-
-class Lines(AbstractContextManager[Callable[[Event], None]]):
+class Lines:
     """A line when a stage starts and ends, and one every few seconds between."""
 
     def __init__(self, *, every_s: float = PLAIN_EVERY_S) -> None:
@@ -55,17 +40,6 @@ class Lines(AbstractContextManager[Callable[[Event], None]]):
         self._started = 0.0
         self._spoken = 0.0
         self._first_step = 0
-
-    def __enter__(self) -> Callable[[Event], None]:
-        return self.show
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     def show(self, event: Event) -> None:
         """Write the event to stderr, or leave it out where it comes too soon."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table, is_first_process, say
+from groot.cli.run_options import DryRunOption, ForceOption, JsonOption, interruptible
 from groot.errors import ConfigError
 
 if TYPE_CHECKING:
     from groot.data.preferences import PreferenceSet
 
-INTERRUPTED = 130  # exit code
 CANDIDATE_FILES = (".parquet",)
 
 
@@ -76,13 +76,9 @@ def reward_model(
         Literal["stop", "skip"],
         typer.Option(help="what to do with rows that cannot be used, and missing rewards"),
     ] = "stop",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print what would be done; write nothing")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="continue a run although its pairs or settings changed")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Train a reward model on preferences; report accuracy by length and calibration.
 
@@ -132,20 +128,16 @@ def reward_model(
     from groot.cli.progress import watcher
     from groot.recipes.reward_model import train_reward_model
 
-    try:
-        with watcher() as events:
-            results = train_reward_model(
-                pairs,
-                model,
-                out=out,
-                settings=settings,
-                held_out=held,
-                events=events,
-                force=force,
-            )
-    except KeyboardInterrupt:  # before or after the stage, which saves and says so itself
-        say("interrupted; the same command again continues")
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible(), watcher() as events:
+        results = train_reward_model(
+            pairs,
+            model,
+            out=out,
+            settings=settings,
+            held_out=held,
+            events=events,
+            force=force,
+        )
     if is_first_process():
         from groot.report import write_report
 

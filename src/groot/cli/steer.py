@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table, say
+from groot.cli.data_options import SplitOption, UnseenDataOption, WriterFolderArgument
+from groot.cli.run_options import JsonOption
 
 # What comes first, as the numbers name it.
 FIRST = {"top": "most probable first", "mbr": "best expected first"}
 
 
 def steer(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a labeler")
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="labelled data that the model was not trained on: a file, a folder or a benchmark"
-        ),
-    ],
+    folder: WriterFolderArgument,
+    data: UnseenDataOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the guide and its numbers")],
-    split: Annotated[
-        Literal["train", "dev", "test"],
-        typer.Option(help="the split that is read, where the data has several"),
-    ] = "dev",
+    split: SplitOption = "dev",
     reward: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,7 +29,7 @@ def steer(
         ),
     ] = None,
     candidates: Annotated[int, typer.Option(min=2, help="candidates searched per text")] = 16,
-    json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Learn a guide that steers a labeler towards a reward; the labeler stays as it is.
 

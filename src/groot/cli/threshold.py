@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table, harmless
-from groot.cli.reader_option import ReaderOption, parse_reader
-from groot.config import describe
+from groot.cli.data_options import (
+    ReadingOptions,
+    SplitOption,
+    UnseenDataOption,
+    WriterFolderArgument,
+)
+from groot.cli.option_groups import with_groups
+from groot.cli.run_options import JsonOption
 
 if TYPE_CHECKING:
     from groot.evaluation.thresholds import Outcome, Thresholds
 
 
+@with_groups
 def threshold(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="the folder of a run, or of a model")
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="labelled data that the model was not trained on: a file, a folder or a benchmark"
-        ),
-    ],
+    folder: WriterFolderArgument,
+    data: UnseenDataOption,
+    reading: ReadingOptions,
     target: Annotated[
         str, typer.Option(metavar="TARGET", help="precision=0.95, recall=0.8 or f1=max")
     ],
@@ -44,12 +45,7 @@ def threshold(
         Literal["drop", "keep"],
         typer.Option(help="what predict does with spans of labels that have no threshold"),
     ] = "drop",
-    split: Annotated[
-        Literal["train", "dev", "test"],
-        typer.Option(help="of a benchmark or a folder of splits"),
-    ] = "dev",
-    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
-    reader: ReaderOption = None,
+    split: SplitOption = "dev",
     choose: Annotated[
         Literal["top", "mbr"],
         typer.Option(help="the candidate whose spans are kept or dropped, as for predict"),
@@ -76,10 +72,7 @@ def threshold(
         Literal["float32", "bfloat16"],
         typer.Option(help="arithmetic of the model, as for predict"),
     ] = "float32",
-    on_bad_lines: Annotated[
-        Literal["stop", "skip"], typer.Option(help=describe("data.on_bad_lines"))
-    ] = "stop",
-    json: Annotated[bool, typer.Option("--json", help="print the thresholds as JSON")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Choose the probability from which on spans are kept, for a precision or recall you need.
 
@@ -96,7 +89,6 @@ def threshold(
     """
     from groot.cli.progress import watcher
     from groot.evaluation.thresholds import parse_target
-    from groot.studies.labelled_data import LabelledData
     from groot.studies.probability_settings import ProbabilitySettings
     from groot.studies.threshold import ThresholdSettings, threshold_folder
 
@@ -113,7 +105,7 @@ def threshold(
             dtype=dtype,
         ),
     )
-    labelled = LabelledData(data, split, format, parse_reader(reader), on_bad_lines)
+    labelled = reading.labelled(data, split)
     with watcher() as events:
         chosen = threshold_folder(folder, labelled, settings, events=events)
     if out is not None:

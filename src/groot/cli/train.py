@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table, is_first_process, say
+from groot.cli.data_options import FormatOption
 from groot.cli.reader_option import ReaderOption, parse_reader
+from groot.cli.run_options import DryRunOption, ForceOption, JsonOption, interruptible
 from groot.config import Config, describe, load_config, to_yaml
 from groot.errors import ConfigError
-
-INTERRUPTED = 130  # exit code
 
 
 def train(
@@ -35,7 +35,7 @@ def train(
     task: Annotated[
         Literal["spans", "classes", "text"] | None, typer.Option(help=describe("data.task"))
     ] = None,
-    format: Annotated[str | None, typer.Option(help=describe("data.format"))] = None,
+    format: FormatOption = None,
     reader: ReaderOption = None,
     on_bad_lines: Annotated[
         Literal["stop", "skip"] | None, typer.Option(help=describe("data.on_bad_lines"))
@@ -58,13 +58,9 @@ def train(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="print all settings, each explained, and stop")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print the plan and its cost; write nothing")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="continue a run although its data or settings changed")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Fit a labeler or a generator of text, optimise it for a reward, evaluate, report.
 
@@ -141,14 +137,8 @@ def _train(config: Config, folder: Path, *, force: bool, as_json: bool) -> None:
     from groot.cli.tables import paired_table, results_table
     from groot.recipes.run import train_run
 
-    try:
-        with watcher() as events:
-            results = train_run(config, out=folder, events=events, force=force)
-    except (
-        KeyboardInterrupt
-    ):  # before or after the stages; inside them the recipe saves and says so
-        say("interrupted; the same command again continues")
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible(), watcher() as events:
+        results = train_run(config, out=folder, events=events, force=force)
     if not is_first_process():
         return
     report = folder / "report.html"

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from groot.cli.console import answer, answer_json, say
-from groot.cli.guide_options import GeneratorArgument, LimitOption, SplitOption
+from groot.cli.console import answer, answer_json
+from groot.cli.data_options import SplitOption
+from groot.cli.guide_options import GeneratorArgument, LimitOption
+from groot.cli.run_options import ForceOption, JsonOption, interruptible
 from groot.errors import ConfigError
-
-INTERRUPTED = 130  # exit code
 
 
 def tune(
@@ -56,10 +56,8 @@ def tune(
     ] = 16,
     learning_rate: Annotated[float, typer.Option(help="peak learning rate")] = 1e-4,
     seed: Annotated[int, typer.Option(help="decides samples, order and what is held out")] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="continue a run although its data or settings changed")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Tune a generator with DPO or GRPO, from the folder's weights, which stay as they are.
 
@@ -91,35 +89,30 @@ def tune(
         learning_rate=learning_rate,
         seed=seed,
     )
-    try:
-        with watcher() as events:
-            if objective == "dpo":
-                assert preferences is not None
-                pairs = read_preferences(preferences)
+    with interruptible(), watcher() as events:
+        if objective == "dpo":
+            assert preferences is not None
+            results = tune_text(
+                folder,
+                out=out,
+                settings=settings,
+                preferences=read_preferences(preferences),
+                events=events,
+                force=force,
+            )
+        else:
+            assert prompts is not None
+            examples = read_prompts(prompts, split=split, limit=limit)
+            with open_generator(folder).reward(reward) as judge:
                 results = tune_text(
                     folder,
                     out=out,
                     settings=settings,
-                    preferences=pairs,
+                    examples=examples,
+                    reward=judge,
                     events=events,
                     force=force,
                 )
-            else:
-                assert prompts is not None
-                examples = read_prompts(prompts, split=split, limit=limit)
-                with open_generator(folder).reward(reward) as judge:
-                    results = tune_text(
-                        folder,
-                        out=out,
-                        settings=settings,
-                        examples=examples,
-                        reward=judge,
-                        events=events,
-                        force=force,
-                    )
-    except KeyboardInterrupt:  # before or after a stage, which saves and says so itself
-        say("interrupted; the same command again continues")
-        raise typer.Exit(INTERRUPTED) from None
     if json:
         answer_json(results)
         return
