@@ -67,32 +67,13 @@ def write_report(run_folder: Path) -> Path:
 
 def render_guides(folder: Path, guides: GuideSections) -> str:
     """The page of a folder that holds nothing but results on guides."""
-    html = (
-        _environment()
-        .get_template("guide_report.html")
-        .render(
-            name=folder.resolve().name,
-            guides=guides,
-            guide_plots=_drawn(*guides.plots),
-            version=_version(),
-        )
-    )
-    return _UNPRINTABLE.sub("\ufffd", html)
+    return _page("guide_report.html", folder, guides=guides, guide_plots=_drawn(*guides.plots))
 
 
 def render_reward_model(folder: Path, results: Mapping[str, Any]) -> str:
     """The page of a reward model."""
-    html = (
-        _environment()
-        .get_template("reward_report.html")
-        .render(
-            name=folder.resolve().name,
-            results=results,
-            plots=_drawn(*reward_model_plots(results)),
-            version=_version(),
-        )
-    )
-    return _UNPRINTABLE.sub("\ufffd", html)
+    shown = _drawn(*reward_model_plots(results))
+    return _page("reward_report.html", folder, results=results, plots=shown)
 
 
 def render(run: Run, guides: GuideSections = NO_GUIDES) -> str:
@@ -101,40 +82,45 @@ def render(run: Run, guides: GuideSections = NO_GUIDES) -> str:
     helped, hurt = stories(run, corrected)
     labels = tables.per_label(run)
     rank_plots = _rank_plots(run)
+    return _page(
+        "report.html",
+        run.folder,
+        run=run,
+        results={**dict.fromkeys(("reward", "split", "seconds")), **run.results},
+        stages=list(run.stages.values()),
+        numbers={
+            **dict.fromkeys(("n_examples", "mode", "scheme", "tallies")),
+            **run.last.numbers,
+        },
+        task=run.last.numbers.get("task") or "spans",
+        changes=tables.changes(run),
+        changes_with_mbr=tables.changes(run, with_mbr=True),
+        headline=tables.headline(run),
+        duplicates=tables.duplicates(run),
+        measured_on=measured_on(run.results.get("split")),
+        labels=labels[:MOST_LABEL_ROWS],
+        more_labels=labels[MOST_LABEL_ROWS:],
+        kinds=tables.error_kinds(run),
+        kind_stages=tables.stages_with_records(run),
+        rank_plots=rank_plots,
+        reliability_plots=_reliability_plots(run),
+        curves=_drawn(*learning_plots(run.log)),
+        confusions=_confusions(run),
+        helped=helped,
+        hurt=hurt,
+        corrections=correction_stories(corrected),
+        guides=guides,
+        guide_plots=_drawn(*guides.plots),
+        signs=[(kind, SIGNS[kind], words) for kind, words in WORDS.items()],
+    )
+
+
+def _page(template: str, folder: Path, **values: Any) -> str:
+    """A template filled with values, without what browsers choke on."""
     html = (
         _environment()
-        .get_template("report.html")
-        .render(
-            run=run,
-            name=run.folder.resolve().name,
-            results={**dict.fromkeys(("reward", "split", "seconds")), **run.results},
-            stages=list(run.stages.values()),
-            numbers={
-                **dict.fromkeys(("n_examples", "mode", "scheme", "tallies")),
-                **run.last.numbers,
-            },
-            task=run.last.numbers.get("task") or "spans",
-            changes=tables.changes(run),
-            changes_with_mbr=tables.changes(run, with_mbr=True),
-            headline=tables.headline(run),
-            duplicates=tables.duplicates(run),
-            measured_on=measured_on(run.results.get("split")),
-            labels=labels[:MOST_LABEL_ROWS],
-            more_labels=labels[MOST_LABEL_ROWS:],
-            kinds=tables.error_kinds(run),
-            kind_stages=tables.stages_with_records(run),
-            rank_plots=rank_plots,
-            reliability_plots=_reliability_plots(run),
-            curves=_drawn(*learning_plots(run.log)),
-            confusions=_confusions(run),
-            helped=helped,
-            hurt=hurt,
-            corrections=correction_stories(corrected),
-            guides=guides,
-            guide_plots=_drawn(*guides.plots),
-            signs=[(kind, SIGNS[kind], words) for kind, words in WORDS.items()],
-            version=_version(),
-        )
+        .get_template(template)
+        .render(name=folder.resolve().name, version=_version(), **values)
     )
     return _UNPRINTABLE.sub("\ufffd", html)
 
