@@ -34,7 +34,8 @@ def test_rows_that_are_left_out_are_named_and_the_exit_code_says_so(groot, tmp_p
     told = groot("convert", source, tmp_path / "b.conll", "--to", "columns", "--json")
     counts = json.loads(told.out)
     assert (told.code, counts["n_rows"], counts["n_written"]) == (1, 3, 1)
-    assert f"{source}:3: " in counts["unreadable"][0] and f"{source}:2: " in counts["unwritable"][0]
+    assert f"{source}:3: " in counts["unreadable"][0]
+    assert f"{source}:2: " in counts["unwritable"][0]
 
 
 def test_what_exists_is_left_as_it_is(groot, tmp_path):

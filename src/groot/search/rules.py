@@ -11,24 +11,40 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class _OneLabel:
+    """What rules on the spans of one label share: they count from 0 on."""
+
+    start: ClassVar[int] = 0
+
+    label: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return (self.label,)
+
+
+@dataclass(frozen=True, slots=True)
+class _TwoLabels:
+    """What rules on the spans of two labels share."""
+
+    label: str
+    other: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.label, self.other
+
+
+@dataclass(frozen=True, slots=True)
+class Count(_OneLabel):
     """A text has at least `least` and at most `most` spans of a label; None is no bound.
 
     >>> Count("city", most=1).step(1, "B", "city") is None
     True
     """
 
-    label: str
     least: int = 0
     most: int | None = None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return (self.label,)
-
-    @property
-    def start(self) -> int:
-        return 0
 
     def step(self, state: int, letter: str, label: str) -> int | None:
         if letter != "B" or label != self.label:
@@ -42,19 +58,10 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Implies:
+class Implies(_TwoLabels):
     """A text with a span of one label has one of the other too."""
 
-    label: str
-    other: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.label, self.other
-
-    @property
-    def start(self) -> tuple[bool, bool]:
-        return False, False
+    start: ClassVar[tuple[bool, bool]] = (False, False)
 
     def step(self, state: tuple[bool, bool], letter: str, label: str) -> tuple[bool, bool] | None:
         return state[0] or label == self.label, state[1] or label == self.other
@@ -64,19 +71,10 @@ class Implies:
 
 
 @dataclass(frozen=True, slots=True)
-class Excludes:
+class Excludes(_TwoLabels):
     """No text has spans of both labels."""
 
-    label: str
-    other: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.label, self.other
-
-    @property
-    def start(self) -> str:
-        return ""
+    start: ClassVar[str] = ""
 
     def step(self, state: str, letter: str, label: str) -> str | None:
         if label not in self.labels:
@@ -88,19 +86,10 @@ class Excludes:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class Before(_TwoLabels):
     """All spans of one label stand before all spans of the other."""
 
-    label: str
-    other: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.label, self.other
-
-    @property
-    def start(self) -> bool:
-        return False
+    start: ClassVar[bool] = False
 
     def step(self, state: bool, letter: str, label: str) -> bool | None:
         if state and label == self.label:
@@ -112,19 +101,10 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class Longest:
+class Longest(_OneLabel):
     """No span of a label is longer than so many words."""
 
-    label: str
     words: int
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return (self.label,)
-
-    @property
-    def start(self) -> int:
-        return 0
 
     def step(self, state: int, letter: str, label: str) -> int | None:
         if label != self.label:
