@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from groot.guides.guide import StepReward
-from groot.guides.rewarded import RewardGuide, Transform
+from groot.guides.rewarded import RewardGuide
 
 
 class Args(RewardGuide):
@@ -19,20 +18,4 @@ class Args(RewardGuide):
     name = "args"
     title = "ARGS"
     kinds = ("sequence",)
-
-    def __init__(
-        self,
-        model: StepReward,
-        *,
-        weight: float = 1.0,
-        n_candidates: int = 10,
-        transform: Transform = "none",
-        temperature: float = 0.0,
-    ) -> None:
-        super().__init__(
-            model,
-            weight=weight,
-            n_candidates=n_candidates,
-            transform=transform,
-            temperature=temperature,
-        )
+    usual_temperature = 0.0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from groot.guides.guide import StepReward
-from groot.guides.rewarded import RewardGuide, Transform
+from groot.guides.rewarded import RewardGuide
 
 
 class Pargs(RewardGuide):
@@ -30,24 +29,10 @@ class Pargs(RewardGuide):
     title = "PARGS"
     kinds = ("partial", "additive")
 
-    def __init__(
-        self,
-        model: StepReward,
-        *,
-        weight: float | None = None,
-        n_candidates: int = 10,
-        transform: Transform = "none",
-        temperature: float = 1.0,
-    ) -> None:
-        if weight is None:
-            weight = 2.0 if temperature > 0 else 1.0
-        super().__init__(
-            model,
-            weight=weight,
-            n_candidates=n_candidates,
-            transform=transform,
-            temperature=temperature,
-        )
+    @classmethod
+    def usual_weight(cls, temperature: float) -> float:
+        """The source's: 2 for sampling, 1 for greedy."""
+        return 2.0 if temperature > 0 else 1.0
 
 
 class PargsGreedy(Pargs):
@@ -58,20 +43,9 @@ class PargsGreedy(Pargs):
 
     name = "pargs_greedy"
     title = "PARGS-greedy"
+    usual_temperature = 0.0
 
-    def __init__(
-        self,
-        model: StepReward,
-        *,
-        weight: float = 1.0,
-        n_candidates: int = 10,
-        transform: Transform = "none",
-        temperature: float = 0.0,
-    ) -> None:
-        super().__init__(
-            model,
-            weight=weight,
-            n_candidates=n_candidates,
-            transform=transform,
-            temperature=temperature,
-        )
+    @classmethod
+    def usual_weight(cls, temperature: float) -> float:
+        """The source's for greedy, at any temperature."""
+        return 1.0

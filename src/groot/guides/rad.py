@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from groot.guides.guide import StepReward
-from groot.guides.rewarded import RewardGuide, Transform
+from groot.guides.rewarded import RewardGuide
 
 
 class Rad(RewardGuide):
@@ -19,20 +18,9 @@ class Rad(RewardGuide):
     name = "rad"
     title = "RAD"
     kinds = ("rad",)
+    usual_candidates = 20
 
-    def __init__(
-        self,
-        model: StepReward,
-        *,
-        weight: float = 10.0,
-        n_candidates: int = 20,
-        transform: Transform = "none",
-        temperature: float = 1.0,
-    ) -> None:
-        super().__init__(
-            model,
-            weight=weight,
-            n_candidates=n_candidates,
-            transform=transform,
-            temperature=temperature,
-        )
+    @classmethod
+    def usual_weight(cls, temperature: float) -> float:
+        """Within the source's 10 to 50."""
+        return 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -24,10 +24,12 @@ class RewardGuide(Guide):
     Args:
         model: scores prefixes step by step, in the ids of the language model.
         weight: nats per unit of reward; 0 leaves the language model as it is.
-        n_candidates: most probable tokens of the language model that are scored.
+        n_candidates: most probable tokens of the language model that are scored, 1 or more.
         transform: "log_sigmoid" takes the reward for the logit of a success and adds its
             log-probability.
         temperature: at which the guide is meant to be drawn from; 0 is greedy.
+
+    Where weight, n_candidates or temperature is None, it is what is usual for the guide.
 
     Raises:
         ConfigError: for a setting out of range, or a reward model of another kind.
@@ -35,30 +37,47 @@ class RewardGuide(Guide):
 
     needs = "reward model"
     steers_labels = True
+    usual_candidates: ClassVar[int] = 10
+    usual_temperature: ClassVar[float] = 1.0
 
     def __init__(
         self,
         model: StepReward,
         *,
-        weight: float = 1.0,
-        n_candidates: int = 10,
+        weight: float | None = None,
+        n_candidates: int | None = None,
         transform: Transform = "none",
-        temperature: float = 1.0,
+        temperature: float | None = None,
     ) -> None:
         if model.kind not in self.kinds:
             raise ConfigError(
                 f"guide {self.name!r} needs a reward model of kind {' or '.join(self.kinds)}, but"
                 f" this one is of kind {model.kind}. Train another, or choose the guide for it."
             )
+        if n_candidates is None:
+            n_candidates = self.usual_candidates
+        if temperature is None:
+            temperature = self.usual_temperature
         if n_candidates < 1:
             raise ConfigError(f"n_candidates is {n_candidates}; it must be 1 or more.")
         if transform not in get_args(Transform):
             raise ConfigError(f"transform is {transform!r}; it can be 'none' or 'log_sigmoid'.")
         self.model = model
-        self.weight = weight
+        self.weight = self.usual_weight(temperature) if weight is None else weight
         self.n_candidates = n_candidates
         self.transform: Transform = transform
         self.temperature = temperature
+
+    @classmethod
+    def usual_weight(cls, temperature: float) -> float:
+        """Nats per unit of reward where nothing else is asked for."""
+        return 1.0
+
+    @classmethod
+    def setting_defaults(cls) -> dict[str, Any]:
+        """The default of each setting."""
+        usual = {"n_candidates": cls.usual_candidates, "temperature": cls.usual_temperature}
+        return super().setting_defaults() | usual
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:
