@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,6 +26,30 @@ PAD, END_TOKEN, UNKNOWN = "<pad>", "</s>", "<unk>"
 # Which neighbours each head looks at first, in pieces (encoder) and in target tokens (decoder).
 ENCODER_OFFSETS: tuple[list[int], ...] = ([1], [-1, -2], [2, 3], [], [-1], [2], [-3, -4], [4, 5])
 DECODER_OFFSETS: tuple[list[int], ...] = ([-1], [-1], [-3], [-2], [-1], [-5], [0], [])
+
+
+# Dimensions that carry the positional code of the sentinels; even.
+CODE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of an embedded network.
+
+    Args:
+        width: of a hidden state.
+        encoder_layers: of the encoder, where there is one.
+        layers: of the decoder.
+        heads, feed_forward: of each layer.
+        dropout: share of the hidden units that a step drops.
+    """
+
+    width: int = 128
+    encoder_layers: int = 3
+    layers: int = 1
+    heads: int = 4
+    feed_forward: int = 512
+    dropout: float = 0.2
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int) -> PreTrainedTokenizerFast:
@@ -85,33 +110,26 @@ def build(
     tokenizer: PreTrainedTokenizerFast,
     sentinels: Sequence[int],
     *,
-    width: int = 128,
-    encoder_layers: int = 3,
-    decoder_layers: int = 1,
-    heads: int = 4,
-    feed_forward: int = 512,
-    dropout: float = 0.2,
-    code: int = 32,
+    size: Size = Size(),
     seed: int = 0,
 ) -> T5ForConditionalGeneration:
     """A small T5 that starts aligned.
 
     Args:
         tokenizer: its tokenizer, symbols added. sentinels: token ids of the sentinels, in order;
-        may be empty (classes), then no code is set. width: size of a hidden state. code: dimensions
-        that carry the positional code of the sentinels; even. seed: of the random initial weights;
-        the global random state is left as it was.
+        may be empty (classes), then no code is set. size: of the network. seed: of the random
+        initial weights; the global random state is left as it was.
     """
     config = T5Config(  # type: ignore[call-arg]
         vocab_size=len(tokenizer),
-        d_model=width,
-        d_kv=width // heads,
-        d_ff=feed_forward,
-        num_layers=encoder_layers,
-        num_decoder_layers=decoder_layers,
-        num_heads=heads,
+        d_model=size.width,
+        d_kv=size.width // size.heads,
+        d_ff=size.feed_forward,
+        num_layers=size.encoder_layers,
+        num_decoder_layers=size.layers,
+        num_heads=size.heads,
         feed_forward_proj="relu",
-        dropout_rate=dropout,
+        dropout_rate=size.dropout,
         relative_attention_num_buckets=32,
         relative_attention_max_distance=128,
         pad_token_id=tokenizer.pad_token_id,
@@ -124,7 +142,7 @@ def build(
         model = T5ForConditionalGeneration(config)
         with torch.no_grad():
             if sentinels:
-                _align(model, sentinels, code)
+                _align(model, sentinels, CODE)
             _look_at_neighbours(model)
     return model
 

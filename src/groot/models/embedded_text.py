@@ -9,7 +9,7 @@ import torch
 from tokenizers import pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from groot.models.embedded import build, train_byte_pairs
+from groot.models.embedded import Size, build, train_byte_pairs
 from groot.models.families import Architecture
 from groot.models.prompts import SEPARATOR
 from groot.models.text_model import TextModel
@@ -35,14 +35,9 @@ def make_text_model(
     *,
     shape: Architecture = "encoder-decoder",
     vocabulary_size: int = 4000,
-    width: int = 128,
-    encoder_layers: int = 3,
-    layers: int = 4,
-    heads: int = 4,
-    feed_forward: int = 512,
     positions: int = 512,
-    dropout: float = 0.1,
     seed: int = 0,
+    **sizes: Any,
 ) -> TextModel:
     """A small model with random weights, and a tokenizer that is trained on the texts.
 
@@ -50,38 +45,25 @@ def make_text_model(
         texts: prompts and references of the training set.
         shape: "encoder-decoder" is a T5, "causal" a GPT-2.
         vocabulary_size: pieces of the tokenizer at most.
-        width: size of a hidden state.
-        encoder_layers: of the encoder, where there is one.
-        layers: of the decoder.
-        heads, feed_forward: of each layer.
         positions: tokens of prompt and text together at most, causal only; a T5 has no limit.
-        dropout: share of the hidden units that a step drops.
         seed: of the weights; the global random state is left as it was.
+        sizes: fields of `Size`, of which a text model has 4 layers and 0.1 dropout by default.
     """
+    size = Size(**{"layers": 4, "dropout": 0.1, **sizes})
     tokenizer = train_text_tokenizer(texts, vocabulary_size=vocabulary_size)
     if shape == "encoder-decoder":
-        model: Any = build(
-            tokenizer,
-            [],
-            width=width,
-            encoder_layers=encoder_layers,
-            decoder_layers=layers,
-            heads=heads,
-            feed_forward=feed_forward,
-            dropout=dropout,
-            seed=seed,
-        )
+        model: Any = build(tokenizer, [], size=size, seed=seed)
         return TextModel(model, tokenizer)
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_positions=positions,
-        n_embd=width,
-        n_layer=layers,
-        n_head=heads,
-        n_inner=feed_forward,
-        resid_pdrop=dropout,
-        embd_pdrop=dropout,
-        attn_pdrop=dropout,
+        n_embd=size.width,
+        n_layer=size.layers,
+        n_head=size.heads,
+        n_inner=size.feed_forward,
+        resid_pdrop=size.dropout,
+        embd_pdrop=size.dropout,
+        attn_pdrop=size.dropout,
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 from groot.config import Config
 from groot.errors import ConfigError, DataError
 from groot.models.codec import symbols_to_add
-from groot.models.embedded import build, train_tokenizer
+from groot.models.embedded import Size, build, train_tokenizer
 from groot.models.embedded_text import make_text_model
 from groot.models.loading import add_lora, add_symbols, load_model
 from groot.models.text_model import TextModel
@@ -84,14 +85,9 @@ def make_generator(config: Config, train: Sequence[Example]) -> Generator:
             (text for one in train for text in (one.text, one.reference) if text),
             shape="encoder-decoder" if settings.name is None else "causal",
             vocabulary_size=settings.vocabulary_size,
-            width=settings.width,
-            encoder_layers=settings.encoder_layers,
-            layers=generation.decoder_layers,
-            heads=settings.heads,
-            feed_forward=settings.feed_forward,
             positions=max(512, generation.max_prompt_tokens + generation.max_new_tokens + 1),
-            dropout=config.fit.dropout,
             seed=config.seed,
+            **asdict(_size(config, layers=generation.decoder_layers)),
         )
     else:
         assert settings.name is not None
@@ -122,6 +118,19 @@ def fit_passes(config: Config, n_words: int) -> int:
     return min(max(low, round(EMBEDDED_WORDS / max(1, n_words))), high)
 
 
+def _size(config: Config, *, layers: int) -> Size:
+    """The size of an embedded network with so many decoder layers."""
+    settings = config.model
+    return Size(
+        width=settings.width,
+        encoder_layers=settings.encoder_layers,
+        layers=layers,
+        heads=settings.heads,
+        feed_forward=settings.feed_forward,
+        dropout=config.fit.dropout,
+    )
+
+
 def _embedded(config: Config, form: LabelFormat, train: Sequence[Example]) -> TextModel:
     settings = config.model
     tokenizer = train_tokenizer(
@@ -136,12 +145,7 @@ def _embedded(config: Config, form: LabelFormat, train: Sequence[Example]) -> Te
     model = build(
         tokenizer,
         sentinels,
-        width=settings.width,
-        encoder_layers=settings.encoder_layers,
-        decoder_layers=settings.decoder_layers,
-        heads=settings.heads,
-        feed_forward=settings.feed_forward,
-        dropout=config.fit.dropout,
+        size=_size(config, layers=settings.decoder_layers),
         seed=config.seed,
     )
     return TextModel(model, tokenizer)
