@@ -75,6 +75,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an id used twice": (jsonl({**GOOD, "id": "r3"}), f":{BAD_LINE}"),
     "a line of 2 MiB": (jsonl(json.dumps({"text": "x" * (2 << 20), "spans": []})), f":{BAD_LINE}"),
     "latin-1": (of_bytes("train.conll", CONLL + b"caf\xe9 O\n\n"), f":{CONLL_LINE}"),
+    "UTF-16": (of_bytes("train.jsonl", json.dumps(GOOD).encode("utf-16")), ":1"),
     "gzip": (of_bytes("train.conll", gzip.compress(CONLL)), ":1"),
     "a column missing": (of_bytes("train.conll", NO_COLUMN), f":{CONLL_LINE}"),
     "a tag of no scheme": (of_bytes("train.conll", NO_SCHEME), f":{CONLL_LINE}"),

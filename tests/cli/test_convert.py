@@ -38,6 +38,16 @@ def test_rows_that_are_left_out_are_named_and_the_exit_code_says_so(groot, tmp_p
     assert f"{source}:2: " in counts["unwritable"][0]
 
 
+def test_json_says_the_same(groot, tmp_path):
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "a b", "label": "x"}\nbad\n')
+    told = groot("convert", source, tmp_path / "b.jsonl", "--to", "doccano", "--json")
+    assert told.code == 1
+    found = json.loads(told.out)
+    assert (found["n_rows"], found["n_written"], len(found["unreadable"])) == (2, 1, 1)
+    assert found["unreadable"][0].startswith(f"{source}:2: not JSON")
+
+
 def test_what_exists_is_left_as_it_is(groot, tmp_path):
     source = tmp_path / "a.jsonl"
     source.write_text('{"text": "a b", "label": "x"}\n')
