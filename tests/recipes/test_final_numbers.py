@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from groot.models.embedded_text import make_text_model
+from groot.writer.folders import load
 from groot.writer.generator import Generator
 
 PROMPTS = ("play it", "book", "play nina", "a table", "two", "song", "it", "nina")
@@ -89,3 +90,9 @@ def test_texts_that_stand_in_training_are_counted_beside_the_numbers(groot, fold
     for stage in ("fit", "optimised"):
         duplicates = results[stage]["duplicates"]
         assert (duplicates["texts"], duplicates["without"]["n_examples"]) == (4, 4)
+
+
+def test_the_model_of_a_run_remembers_what_chose_it(groot, folder, tmp_path):
+    train(groot, folder, tmp_path / "run", "--test", folder / "test.jsonl")
+    ledger = load(tmp_path / "run").ledger
+    assert ledger.seen(PROMPTS) == {"learnt_from": 4, "chosen_on": 3}

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -40,3 +41,26 @@ def test_likelihood_is_the_sum_of_what_score_says(generator):
 
 def test_perplexity_of_hopeless_texts_stays_a_number():
     assert math.isfinite(perplexity_numbers(-1e9, 1)["perplexity"])
+
+
+def test_the_loss_of_a_step_is_the_mean_over_the_decisions_of_all_its_texts(
+    groot, tiny_generator, tmp_path
+):
+    """Of one step on all the texts of dev, at a rate that changes nothing: dev's own number."""
+    tiny_generator("causal").save(tmp_path / "model")
+    pairs = [("play", "play nina"), ("book", "book a table for two in may")]
+    rows = [json.dumps({"prompt": prompt, "completion": text}) + "\n" for prompt, text in pairs]
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows), encoding="utf-8")
+    once = {"passes": 1, "batch_size": 2, "evaluations": 1, "learning_rate": 1e-12, "dropout": 0.0}
+    settings = [f"--set=fit.{name}={value}" for name, value in once.items()]
+    settings += ["--set=optimise.rounds=0", "--set=output.report=false"]
+    settings += ["--set=generation.max_prompt_tokens=16", "--set=generation.max_new_tokens=24"]
+    data = (tmp_path / "train.jsonl", "--dev", tmp_path / "dev.jsonl", "--out", tmp_path / "run")
+    answer = groot(
+        "train", *data, "--model", tmp_path / "model", "--reward", "length:2-4", *settings
+    )
+    assert answer.code == 0, answer.err
+    log = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8")
+    (line,) = [line for line in map(json.loads, log.splitlines()) if line["step"] == 1]
+    assert line["loss"] == pytest.approx(-line["eval_log_p_per_token"], abs=1e-4)

@@ -190,6 +190,36 @@ class ContrastSettings:
     embedding_rate: float
 
 
+def contrast_loss(log_p: Tensor, batch: ContrastBatch, settings: ContrastSettings) -> LossTerms:
+    """The loss [B] of candidates and its terms, each term before it is weighed.
+
+        contrast_weight * objective + nll_weight * nll(gold) + mbr_weight * nll(MBR's choice)
+
+    nll is -log_p per decision of the target; 0 for an example without such a candidate.
+
+    Args:
+        log_p: [B, K] of each target in nats.
+    """
+    device = log_p.device
+    per_decision = -log_p / batch.decisions.to(device)
+
+    def nll_of(place: Tensor) -> Tensor:
+        place = place.to(device)
+        taken = per_decision.gather(1, place.clamp(min=0)[:, None])[:, 0]
+        return taken.masked_fill(place < 0, 0.0)
+
+    nll = nll_of(batch.gold)
+    loss, logs = settings.nll_weight * nll, {"nll": nll}
+    if settings.contrast_weight:
+        rewards, known = batch.rewards.to(log_p), batch.has_reward.to(device)
+        logs["contrast"] = settings.objective(log_p, rewards, known)
+        loss = loss + settings.contrast_weight * logs["contrast"]
+    if settings.mbr_weight:
+        logs["mbr_nll"] = nll_of(batch.mbr)
+        loss = loss + settings.mbr_weight * logs["mbr_nll"]
+    return LossTerms(loss, {**logs, **batch.logs})
+
+
 def contrast(
     writer: Writer,
     cases: Sequence[ContrastCase],
@@ -228,24 +258,7 @@ def contrast(
 
     def loss_of(model: Any, batch: ContrastBatch) -> LossTerms:
         log_p, _ = writer.notation.log_p(model, batch.inputs, batch.targets)
-        device = log_p.device
-        per_decision = -log_p / batch.decisions.to(device)
-
-        def nll_of(place: Tensor) -> Tensor:
-            place = place.to(device)
-            taken = per_decision.gather(1, place.clamp(min=0)[:, None])[:, 0]
-            return taken.masked_fill(place < 0, 0.0)
-
-        nll = nll_of(batch.gold)
-        loss, logs = settings.nll_weight * nll, {"nll": nll}
-        if settings.contrast_weight:
-            rewards, known = batch.rewards.to(log_p), batch.has_reward.to(device)
-            logs["contrast"] = settings.objective(log_p, rewards, known)
-            loss = loss + settings.contrast_weight * logs["contrast"]
-        if settings.mbr_weight:
-            logs["mbr_nll"] = nll_of(batch.mbr)
-            loss = loss + settings.mbr_weight * logs["mbr_nll"]
-        return LossTerms(loss, {**logs, **batch.logs})
+        return contrast_loss(log_p, batch, settings)
 
     return train_stage(
         writer.model,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from groot.config import Config
 from groot.engine.events import StageFinished, StageStarted, StepDone
 from groot.engine.marks import mark_of_tensors
 from groot.engine.weight_average import go_back
@@ -60,36 +62,59 @@ def train_round(
     folder: str,
 ) -> None:
     """Contrast candidates by their rewards, or distil what MBR chooses among them."""
-    settings, distil = job.config.optimise, job.config.distil
+    settings, aim = job.config.optimise, aim_of(job.config, round)
     set_dropout(writer.model, settings.dropout)
     stage = job.stage(
         round.name,
         passes=settings.passes_per_round,
         evaluations=settings.evaluations,
         max_grad_norm=settings.max_grad_norm,
-        average_decay=distil.average_decay if round.distils else settings.average_decay,
+        average_decay=aim.average_decay,
     )
-    wanted = ContrastSettings(
+    result = contrast(
+        writer,
+        contrast_cases(writer.notation, cases, gold_share=aim.gold_share),
+        stage,
+        job.context(writer, aim.selects_on, k=settings.selection_k),
+        variation=_variation(job, writer, instances),
+        settings=aim.maximised,
+    )
+    job.save(writer, folder)
+    job.run.mark_done(round.name, dataclasses.asdict(result), wrote=[folder])
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a round goes for.
+
+    Args:
+        maximised: on its candidates.
+        gold_share: share of the reward in what is learnt, see `contrast_cases`.
+        selects_on: the dev number that picks the weights.
+        average_decay: of the average of the weights, see `train_stage`.
+    """
+
+    maximised: ContrastSettings
+    gold_share: float
+    selects_on: str
+    average_decay: float
+
+
+def aim_of(config: Config, round: Round) -> Aim:
+    """A round of contrast learns the reward; one of distillation what the model itself expects."""
+    settings, distil = config.optimise, config.distil
+    maximised = ContrastSettings(
         objective=objective_of(settings.objective, settings.objective_settings),
         contrast_weight=distil.contrast_weight if round.distils else settings.contrast_weight,
         nll_weight=distil.gold_weight if round.distils else settings.nll_weight,
         mbr_weight=1.0 if round.distils else 0.0,
         batch_size=settings.batch_size,
         learning_rate=distil.learning_rate if round.distils else settings.learning_rate,
-        embedding_rate=job.config.fit.embedding_rate,
+        embedding_rate=config.fit.embedding_rate,
     )
-    gold_share = 0.0 if round.distils else settings.gold_share
-    selects_on = "metric" if round.distils else settings.selects_on
-    result = contrast(
-        writer,
-        contrast_cases(writer.notation, cases, gold_share=gold_share),
-        stage,
-        job.context(writer, selects_on, k=settings.selection_k),
-        variation=_variation(job, writer, instances),
-        settings=wanted,
-    )
-    job.save(writer, folder)
-    job.run.mark_done(round.name, dataclasses.asdict(result), wrote=[folder])
+    if round.distils:
+        return Aim(maximised, 0.0, "metric", distil.average_decay)
+    return Aim(maximised, settings.gold_share, settings.selects_on, settings.average_decay)
 
 
 def _variation(job: Job, writer: Writer, instances: Sequence[Instance]) -> Variation:
