@@ -53,7 +53,7 @@ class ModelConfig(Section):
     name: str | None = Field(
         None,
         description="a Hub name or folder; default: a small model made on the spot, for free text"
-        " an encoder-decoder; embedded-causal makes a causal one",
+        " an encoder-decoder; embedded-causal makes a causal one, and words an aligned labeler",
     )
     label_style: Literal["token", "words"] = Field(
         "token", description="write a label as one new token, or as its words"
@@ -80,7 +80,8 @@ class FitConfig(Section):
         None,
         ge=0,
         description="passes over the training data at most; 0 for a model that is fitted; default:"
-        " 1,450,000 words for the embedded model, but 12 to 40 passes; 5 for any other",
+        " 1,450,000 words for the embedded model and 600,000 for the model words, but 12 to 40"
+        " passes; 5 for any other",
     )
     batch_size: int = Field(32, gt=0, description="examples per step, over all processes")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")

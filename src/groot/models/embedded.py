@@ -198,7 +198,7 @@ def _look_at_neighbours(model: Any, strength: float = 4.0) -> None:
 
 def parameter_groups(
     model: nn.Module, *, learning_rate: float, embedding_rate: float, weight_decay: float
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Groups for AdamW: embeddings and position biases learn `embedding_rate` times as fast.
 
     Weight decay touches matrices only, never embeddings, position biases or norms.

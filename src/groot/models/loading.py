@@ -40,11 +40,8 @@ def load_model(name: str | Path, *, dtype: torch.dtype = torch.float32) -> TextM
     Raises:
         ModelError: if the folder is missing or unsafe, or the architecture is not supported.
     """
-    refuse_no_model(name)
     source = str(name)
-    with as_model_error(source):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    family = family_of(config.model_type)
+    family = family_of(model_type_of(name))
     auto = AutoModelForCausalLM if family.architecture == "causal" else AutoModelForSeq2SeqLM
     with as_model_error(source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
@@ -66,6 +63,18 @@ def load_model(name: str | Path, *, dtype: torch.dtype = torch.float32) -> TextM
     if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
         raise ModelError(f"{name}: its weights hold NaN or infinite values")
     return TextModel(model, tokenizer)
+
+
+def model_type_of(name: str | Path) -> str:
+    """What the config of a model in a folder or on the Hub says of its architecture.
+
+    Raises:
+        ModelError: if there is none, or the folder is unsafe.
+    """
+    refuse_no_model(name)
+    with as_model_error(str(name)):
+        config = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
+    return str(config.model_type)
 
 
 def refuse_no_model(name: str | Path) -> None:

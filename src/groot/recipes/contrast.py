@@ -15,7 +15,6 @@ from groot.data.candidates import CandidateRow
 from groot.engine.batches import BatchOrder
 from groot.engine.loop import Batches, LossTerms
 from groot.engine.stage import StageContext, StageResult, StageSettings, train_stage
-from groot.models.embedded import parameter_groups
 from groot.recipes.objective import Objective
 from groot.rollouts.instances import Variation
 from groot.rollouts.store import EXPECTED, Case
@@ -130,7 +129,7 @@ class ContrastBatch:
         decisions: [B, K] of each target, at least 1.
     """
 
-    inputs: list[list[int]]
+    inputs: list[Sequence[Any]]
     targets: list[tuple[EncodedTarget, ...]]
     rewards: Tensor
     has_reward: Tensor
@@ -141,7 +140,7 @@ class ContrastBatch:
 
 
 def batch_of(
-    cases: Sequence[ContrastCase], inputs: list[list[int]], log_names: Sequence[str]
+    cases: Sequence[ContrastCase], inputs: list[Sequence[Any]], log_names: Sequence[str]
 ) -> ContrastBatch:
     """Pad cases to one batch."""
     shape = (len(cases), max(len(case.targets) for case in cases))
@@ -266,7 +265,7 @@ def contrast(
         Batches(order, collate),
         stage,
         context,
-        parameter_groups=parameter_groups(
+        parameter_groups=writer.notation.parameter_groups(
             writer.model,
             learning_rate=settings.learning_rate,
             embedding_rate=settings.embedding_rate,

@@ -13,13 +13,12 @@ from groot.config.sections import FitConfig
 from groot.engine.batches import BatchOrder
 from groot.engine.loop import Batches
 from groot.engine.stage import StageContext, StageResult, StageSettings, train_stage
-from groot.models.embedded import parameter_groups
 from groot.rollouts.instances import Instance, Variation
 from groot.targets.grammar import EncodedTarget
 from groot.writer.notation import Notation
 from groot.writer.writer import Writer
 
-FitBatch = tuple[list[list[int]], list[EncodedTarget]]
+FitBatch = tuple[list[Sequence[Any]], list[EncodedTarget]]
 
 
 def fit(
@@ -68,7 +67,7 @@ def fit(
         ),
         stage,
         context,
-        parameter_groups=parameter_groups(
+        parameter_groups=writer.notation.parameter_groups(
             writer.model,
             learning_rate=settings.learning_rate,
             embedding_rate=settings.embedding_rate,

@@ -241,7 +241,7 @@ class GrootTrainer:
         return self.results
 
     @property
-    def labeler(self) -> Labeler:
+    def labeler(self) -> Writer:
         """The optimised labeler, after `train`."""
         return load_labeler(self.args.output_dir)
 

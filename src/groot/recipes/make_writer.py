@@ -12,6 +12,7 @@ from groot.models.embedded import Size, build, train_tokenizer
 from groot.models.embedded_text import make_text_model
 from groot.models.loading import add_lora, add_symbols, load_model
 from groot.models.text_model import TextModel
+from groot.recipes.make_aligned import WORDS, WORDS_READ, is_aligned, make_aligned
 from groot.targets import FORMATS, LabelFormat
 from groot.targets.grammar import is_sentinel
 from groot.types import Example, Task
@@ -51,15 +52,22 @@ def label_format(examples: Sequence[Example]) -> LabelFormat:
     )
 
 
-def make_labeler(config: Config, train: Sequence[Example]) -> Labeler:
-    """The labeler before any training: loaded and given its label tokens, or made on the spot."""
-    settings = config.model
+def make_labeler(config: Config, train: Sequence[Example]) -> Writer:
+    """The labeler before any training, aligned or of tokens, as the model that is named wants."""
     form = label_format(train)
-    if settings.name == EMBEDDED_CAUSAL:
+    if config.model.name == EMBEDDED_CAUSAL:
         raise ConfigError(
             f"model.name: {EMBEDDED_CAUSAL} writes free text; this data has labels. Leave --model"
             " out for the embedded labeler."
         )
+    if is_aligned(config.model.name):
+        return make_aligned(config, form, train)
+    return make_token_labeler(config, form, train)
+
+
+def make_token_labeler(config: Config, form: LabelFormat, train: Sequence[Example]) -> Labeler:
+    """The labeler before any training: loaded and given its label tokens, or made on the spot."""
+    settings = config.model
     if settings.name is None:
         model = _embedded(config, form, train)
     else:
@@ -80,6 +88,8 @@ def make_labeler(config: Config, train: Sequence[Example]) -> Labeler:
 def make_generator(config: Config, train: Sequence[Example]) -> Generator:
     """The generator before any training: loaded, or made on the spot."""
     settings, generation = config.model, config.generation
+    if settings.name == WORDS:
+        raise ConfigError(f"model.name: {WORDS} writes labels; this data has free text.")
     if settings.name in (None, EMBEDDED_CAUSAL):
         model = make_text_model(
             (text for one in train for text in (one.text, one.reference) if text),
@@ -112,10 +122,11 @@ def fit_passes(config: Config, n_words: int) -> int:
     """
     if config.fit.passes is not None:
         return config.fit.passes
-    if config.model.name not in (None, EMBEDDED_CAUSAL):
+    if config.model.name not in (None, EMBEDDED_CAUSAL, WORDS):
         return OTHER_PASSES
     low, high = EMBEDDED_PASSES
-    return min(max(low, round(EMBEDDED_WORDS / max(1, n_words))), high)
+    n_read = WORDS_READ if config.model.name == WORDS else EMBEDDED_WORDS
+    return min(max(low, round(n_read / max(1, n_words))), high)
 
 
 def _size(config: Config, *, layers: int) -> Size:

@@ -72,7 +72,7 @@ def prefix_speller(model: RewardModel, notation: Notation) -> Spell:
             return "an output has more tokens than the generator writes"
         prompt = model.conversation_ids(pair.messages) if pair.messages else None
         if prompt is None:
-            prompt = notation.input_ids(example)
+            prompt = list(notation.input_ids(example))
         chosen, rejected = list(targets[0].tokens), list(targets[1].tokens)
         needed = len(prompt) + max(len(chosen), len(rejected))
         if limit is not None and needed > limit:

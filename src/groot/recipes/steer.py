@@ -40,7 +40,7 @@ from groot.search.label_tables import tables_of
 from groot.search.steered_search import check_takes_guides
 from groot.studies.labelled_data import LabelledData
 from groot.types import Example
-from groot.writer.folders import load_labeler
+from groot.writer.folders import load_token_labeler
 from groot.writer.labeler import Labeler
 
 GUIDE, RESULTS_FILE = "guide", "results.json"
@@ -73,7 +73,7 @@ def train_steering(
     Raises:
         DataError: if the data cannot be read, or no text of it can be learnt from.
     """
-    labeler = load_labeler(folder)
+    labeler = load_token_labeler(folder)
     examples = LabelledData(data, split=split).read().examples
     with labeler.reward(reward_specs) as reward:
         guide, results = learn_guide(labeler, examples, reward, settings=settings, events=events)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from groot.config import Config
+from groot.recipes.make_aligned import WORDS
 from groot.recipes.make_writer import EMBEDDED_CAUSAL
 
 
@@ -24,7 +25,7 @@ def threads_of(config: Config) -> int | None:
     """
     if config.threads is not None:
         return config.threads
-    is_embedded = config.model.name in (None, EMBEDDED_CAUSAL)
+    is_embedded = config.model.name in (None, EMBEDDED_CAUSAL, WORDS)
     return 1 if is_embedded and "OMP_NUM_THREADS" not in os.environ else None
 
 

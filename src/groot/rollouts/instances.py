@@ -10,6 +10,7 @@ import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from groot.targets.grammar import EncodedTarget
 from groot.targets.windows import lost_spans
@@ -164,8 +165,8 @@ class Variation:
             for word in mention
         )
 
-    def input_ids(self, example: Example, rng: random.Random) -> list[int]:
-        """Token ids of the input with words hidden or cut at random."""
+    def input_ids(self, example: Example, rng: random.Random) -> Sequence[Any]:
+        """The model's input with words hidden or cut at random."""
         return self.notation.varied_input_ids(
             example, rng, word_dropout=self.rates.word_dropout, word_cuts=self.rates.word_cuts
         )
@@ -178,12 +179,14 @@ class Variation:
         is_writable = self.notation.target(varied, varied.spans or ()) is not None
         return varied if is_writable else instance.example
 
-    def fixed_input_ids(self, example: Example, seed: int) -> list[int]:
+    def fixed_input_ids(self, example: Example, seed: int) -> Sequence[Any]:
         """`input_ids` with the same words hidden each time, by the example's id."""
         return self.input_ids(example, random.Random(f"{seed}:{example.id}:input"))
 
-    def __call__(self, instance: Instance, rng: random.Random) -> tuple[list[int], EncodedTarget]:
-        """Input ids and target of an instance, varied."""
+    def __call__(
+        self, instance: Instance, rng: random.Random
+    ) -> tuple[Sequence[Any], EncodedTarget]:
+        """Input and target of an instance, varied."""
         example = self.example(instance, rng)
         target = instance.target
         if example is not instance.example:

@@ -23,8 +23,8 @@ from groot.errors import DataError
 from groot.outputs.items import Item, gold_of, items_of, label_of
 from groot.studies.probability_settings import ProbabilitySettings
 from groot.types import Example
-from groot.writer.labeler import Labeler
 from groot.writer.prediction import Prediction
+from groot.writer.writer import Writer
 
 EXAMPLES_PER_STEP = 256  # between two events
 
@@ -80,7 +80,7 @@ class PredictedItems:
 
 
 def predicted_items(
-    labeler: Labeler,
+    labeler: Writer,
     examples: Sequence[Example],
     settings: ProbabilitySettings | None = None,
     *,
@@ -118,7 +118,7 @@ def predicted_items(
     return PredictedItems.of(predictions, [gold for _, gold in with_gold])
 
 
-def _tell_seen(texts: Sequence[str], labeler: Labeler, events: OnEvent) -> None:
+def _tell_seen(texts: Sequence[str], labeler: Writer, events: OnEvent) -> None:
     """Warn of texts on which the labeler is better than on new ones."""
     for use, count in labeler.ledger.seen(texts).items():
         if use in ("learnt_from", "chosen_on"):
@@ -126,7 +126,7 @@ def _tell_seen(texts: Sequence[str], labeler: Labeler, events: OnEvent) -> None:
             events(Note(f"{seen_sentence(use, count, len(texts))} {advice}", level="warning"))
 
 
-def _check_labels(gold_labels: set[str], labeler: Labeler, events: OnEvent) -> None:
+def _check_labels(gold_labels: set[str], labeler: Writer, events: OnEvent) -> None:
     """Raise where the labeler knows no label of the data; name those that it does not know."""
     unknown = sorted(gold_labels - set(labeler.labels))
     if gold_labels and len(unknown) == len(gold_labels):

@@ -14,7 +14,6 @@ from groot.errors import ConfigError
 from groot.models.model_folder import SETTINGS_FILE
 from groot.types import Example
 from groot.writer.folders import labeler_folder, load_labeler
-from groot.writer.labeler import Labeler
 from groot.writer.prediction import Prediction
 from groot.writer.writer import Writer
 
@@ -54,7 +53,7 @@ class ProbabilitySettings:
                 " can be told. Give 2 at least; 16 are the default."
             )
 
-    def open(self, folder: str | Path) -> Labeler:
+    def open(self, folder: str | Path) -> Writer:
         """The labeler of a folder, in the arithmetic asked for."""
         labeler = load_labeler(folder)
         if self.dtype != "float32":
@@ -62,9 +61,9 @@ class ProbabilitySettings:
         return labeler
 
     def predict(
-        self, labeler: Labeler, examples: Sequence[Example], *, calibrated: bool | None = None
+        self, labeler: Writer, examples: Sequence[Example], *, calibrated: bool | None = None
     ) -> list[Prediction]:
-        """What a labeler says of examples; `calibrated` as in `Labeler.predict`."""
+        """What a labeler says of examples; `calibrated` as in `Writer.predict`."""
         return labeler.predict(
             examples,
             top_k=self.top_k,

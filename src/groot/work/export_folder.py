@@ -17,7 +17,7 @@ from groot.models.model_folder import SETTINGS_FILE, model_folder
 from groot.search.label_search import label_search
 from groot.studies.evaluate_folder import CONFIG_FILE
 from groot.types import Example
-from groot.writer.folders import load_labeler
+from groot.writer.folders import load_token_labeler
 from groot.writer.labeler import Labeler
 
 BATCH = 64
@@ -109,7 +109,7 @@ def export_folder(
         OutputError: if out exists.
         DataError: if data cannot be read.
     """
-    labeler = load_labeler(folder)
+    labeler = load_token_labeler(folder)
     examples: list[Example] = []
     where = ""
     if n_texts:

@@ -9,12 +9,16 @@ from typing import Any, get_args
 from groot.engine.ledger import read_ledger
 from groot.errors import ModelError
 from groot.evaluation.calibration_map import read_calibration
+from groot.models.aligned.folders import load_aligned
 from groot.models.codec import LabelStyle, symbols_to_add
 from groot.models.loading import load_model, read_json
 from groot.models.model_folder import SETTINGS_FILE, model_folder, saved_folder
+from groot.models.safety import refuse_unsafe_files
 from groot.models.text_model import TextModel
 from groot.rewards.labeler_judge import OpenLabeler
 from groot.targets import FORMATS
+from groot.writer.aligned_notation import KIND as ALIGNED
+from groot.writer.aligned_notation import AlignedNotation
 from groot.writer.generator import Generator
 from groot.writer.labeler import Labeler
 from groot.writer.text_notation import FORMAT as TEXT
@@ -48,8 +52,8 @@ def labeler_folder(folder: str | Path) -> Path:
     return saved_folder(folder, what="labeler", advice=ADVICE)
 
 
-def load_labeler(folder: str | Path) -> Labeler:
-    """The labeler in a folder: one that `save` wrote, or a run's folder.
+def load_labeler(folder: str | Path) -> Writer:
+    """The labeler in a folder, aligned or of tokens: one that `save` wrote, or a run's folder.
 
     Raises:
         ModelError: if there is none, or it is unsafe or damaged.
@@ -58,6 +62,63 @@ def load_labeler(folder: str | Path) -> Labeler:
     settings = read_json(folder / SETTINGS_FILE)
     if settings.get("format") == TEXT:
         raise ModelError(f"{folder}: holds a generator of free text, not a labeler.")
+    return _aligned(folder, settings) if _is_aligned(settings) else _of_tokens(folder, settings)
+
+
+def load_token_labeler(folder: str | Path) -> Labeler:
+    """Like `load_labeler`, of what writes tokens only.
+
+    Raises:
+        ModelError: if there is none, it is unsafe or damaged, or an aligned labeler.
+    """
+    folder = labeler_folder(folder)
+    settings = read_json(folder / SETTINGS_FILE)
+    if _is_aligned(settings):
+        raise ModelError(
+            f"{folder}: holds an aligned labeler, which writes no tokens. This needs a token"
+            " labeler: train one without --model words."
+        )
+    return _of_tokens(folder, settings)
+
+
+def holds_aligned(folder: str | Path) -> bool:
+    """Whether a folder, or the model/ folder inside it, is that of an aligned labeler."""
+    path = model_folder(folder) / SETTINGS_FILE
+    return path.is_file() and _is_aligned(read_json(path))
+
+
+def _is_aligned(settings: Mapping[str, Any]) -> bool:
+    return settings.get("model") == ALIGNED
+
+
+def _aligned(folder: Path, settings: Mapping[str, Any]) -> Writer:
+    """The aligned labeler in a folder."""
+    is_good = _label_settings(settings)
+    del is_good["label_style"]  # of tokens
+    _check(folder, settings, is_good)
+    refuse_unsafe_files(folder)
+    notation = AlignedNotation(
+        FORMATS[settings["format"]](tuple(settings["labels"])),
+        window_words=settings["window_words"],
+        window_overlap=settings["window_overlap"],
+    )
+    model = load_aligned(folder)
+    if (model.tags, model.classes) != (notation.spelling.tags, notation.spelling.classes):
+        raise ModelError(f"{folder}: its model and {SETTINGS_FILE} do not belong together.")
+    writer = Writer(
+        model,
+        notation,
+        reward_specs=settings["reward"],
+        is_trusted=False,
+        calibration=read_calibration(folder),
+        open_labeler=load_labeler,
+    )
+    writer.ledger = read_ledger(folder)
+    return writer
+
+
+def _of_tokens(folder: Path, settings: Mapping[str, Any]) -> Labeler:
+    """The token labeler in a folder."""
     _check(folder, settings, _label_settings(settings))
     model, form = load_model(folder), FORMATS[settings["format"]](tuple(settings["labels"]))
     style, max_words = settings["label_style"], settings["window_words"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -11,12 +12,14 @@ from torch import Tensor
 from groot.errors import ConfigError
 from groot.guides.guide import Guide
 from groot.models.codec import Codec
+from groot.models.embedded import parameter_groups
+from groot.models.loading import save_model
 from groot.models.prompts import Prompts
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
 from groot.outputs.choose import Choice
 from groot.outputs.marginals import Marginals, joined, marginals
-from groot.search.found import Found, best_sums, united
+from groot.search.found import united
 from groot.search.label_search import Effort, first_width, label_search
 from groot.search.steered_search import steered_search
 from groot.targets import LabelFormat
@@ -24,8 +27,7 @@ from groot.targets.grammar import EncodedTarget, Symbol
 from groot.targets.windows import Window
 from groot.types import Candidate, Example, Gold, Task
 from groot.writer.notation import Answer, Asked
-
-Searches = list[Found]  # what was found in each window of a text
+from groot.writer.window_candidates import Searches, candidates_of
 
 
 class LabelNotation:
@@ -123,6 +125,21 @@ class LabelNotation:
         """Normalised over what the grammar allows; see `candidate_log_p`."""
         return candidate_log_p(model, self.codec, inputs, candidates)
 
+    def parameter_groups(
+        self, model: TextModel, *, learning_rate: float, embedding_rate: float, weight_decay: float
+    ) -> list[dict[str, Any]]:
+        """Embeddings and positions at a rate of their own; see `embedded.parameter_groups`."""
+        return parameter_groups(
+            model,
+            learning_rate=learning_rate,
+            embedding_rate=embedding_rate,
+            weight_decay=weight_decay,
+        )
+
+    def save_model(self, model: TextModel, folder: Path) -> None:
+        """Write an ordinary transformers folder."""
+        save_model(model, folder)
+
     def settings(self) -> dict[str, Any]:
         """What `groot.json` says of it."""
         return {
@@ -158,7 +175,7 @@ class LabelNotation:
         searches = self._search(model, cuts, asked, width=width, inputs=inputs)
         answers = []
         for example, cut, of_text in zip(examples, cuts, searches, strict=True):
-            candidates, _ = self._candidates(example, cut, of_text, asked.k)
+            candidates, _ = candidates_of(self.format, example, cut, of_text, asked.k)
             known = None
             if asked.with_marginals:
                 known = self._marginals(example, cut, of_text, candidates)
@@ -193,8 +210,8 @@ class LabelNotation:
             plain = self._search(model, cuts, narrow, width=asked.searched)
         answers = []
         for example, cut, steered_of, plain_of in zip(examples, cuts, guided, plain, strict=True):
-            candidates, scores = self._candidates(example, cut, steered_of, asked.k)
-            likeliest, _ = self._candidates(example, cut, plain_of, 1)
+            candidates, scores = candidates_of(self.format, example, cut, steered_of, asked.k)
+            likeliest, _ = candidates_of(self.format, example, cut, plain_of, 1)
             both = steered_of
             if plain_of is not steered_of:
                 both = list(map(united, steered_of, plain_of))
@@ -232,34 +249,6 @@ class LabelNotation:
             )
         )
         return [[next(every) for _ in cut] for cut in cuts]
-
-    def _candidates(
-        self, example: Example, cut: list[Window], searches: Searches, k: int
-    ) -> tuple[list[Candidate], tuple[float, ...] | None]:
-        """The first k candidates of a text, and a guide's scores where it ordered them."""
-        scores = searches[0].scores and tuple(searches[0].scores[:k])
-        if len(cut) == 1:
-            pairs = zip(searches[0].paths[:k], searches[0].log_p[:k], strict=True)
-            return [
-                Candidate(self.format.text(path), self.format.output(example, path), log_p)
-                for path, log_p in pairs
-            ], scores
-        candidates: dict[Gold, Candidate] = {}
-        sums: list[float] = []
-        for ranks, total in best_sums([search.scores or search.log_p for search in searches], k):
-            paths = [search.paths[rank] for search, rank in zip(searches, ranks, strict=True)]
-            log_p = sum(search.log_p[rank] for search, rank in zip(searches, ranks, strict=True))
-            outputs: list[Gold] = []
-            for window, path in zip(cut, paths, strict=True):
-                output_of = self.format.output(window.example, path)
-                assert output_of is not None  # search writes legal paths only
-                outputs.append(output_of)
-            output = self.format.merge(example, cut, outputs)
-            if output not in candidates:
-                target = " ".join(self.format.text(path) for path in paths)
-                candidates[output] = Candidate(target, output, log_p)
-                sums.append(total)
-        return list(candidates.values()), None if scores is None else tuple(sums)
 
     def _marginals(
         self,

@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from groot.guides.guide import Chooser, Guide
 from groot.models.prompts import Prompts
-from groot.models.text_model import TextModel
 from groot.outputs.choose import Choice
 from groot.outputs.marginals import Marginals
 from groot.search.found import Found
@@ -141,19 +141,19 @@ class Notation(Protocol):
     def windows(self, example: Example) -> list[Window]:
         """The parts in which an example is written; one for all but long texts."""
 
-    def input_ids(self, example: Example) -> list[int]:
-        """Token ids of the model's input for an example."""
+    def input_ids(self, example: Example) -> Sequence[Any]:
+        """The model's input for an example: token ids, or the words of an aligned labeler."""
 
     def varied_input_ids(
         self, example: Example, rng: random.Random, *, word_dropout: float, word_cuts: float
-    ) -> list[int]:
+    ) -> Sequence[Any]:
         """The same with shares of the words hidden, or cut before they are spelled."""
 
     def encode(self, example: Example, output: Gold) -> str | None:
         """The target that an output is written as; None where no target can say it."""
 
     def target(self, example: Example, output: Gold) -> EncodedTarget | None:
-        """The same target in token ids."""
+        """The same target in ids of tokens, or of labels."""
 
     def can_write(self, target: EncodedTarget) -> bool:
         """Whether a target may be learnt: one that search could come to."""
@@ -163,25 +163,37 @@ class Notation(Protocol):
 
     def log_p(
         self,
-        model: TextModel,
-        inputs: Sequence[Sequence[int]],
+        model: Any,
+        inputs: Sequence[Sequence[Any]],
         candidates: Sequence[Sequence[EncodedTarget]],
     ) -> tuple[Tensor, Tensor]:
         """log_p [B, K] in nats of the candidates of each input, and which are real [B, K]."""
 
     def answers(
         self,
-        model: TextModel,
+        model: Any,
         examples: Sequence[Example],
         asked: Asked,
         *,
-        inputs: Sequence[Sequence[int]] | None = None,
+        inputs: Sequence[Sequence[Any]] | None = None,
     ) -> list[Answer]:
         """The candidates of each example.
 
         Args:
-            inputs: token ids to read in place of the examples' own, of texts in one window.
+            inputs: to read in place of the examples' own, of texts in one window.
         """
+
+    def parameter_groups(
+        self, model: Any, *, learning_rate: float, embedding_rate: float, weight_decay: float
+    ) -> list[dict[str, Any]]:
+        """Groups of AdamW that suit the model.
+
+        Args:
+            embedding_rate: factor on the rate of embeddings, where they are tokens'.
+        """
+
+    def save_model(self, model: Any, folder: Path) -> None:
+        """Write the model's files into a folder."""
 
     def settings(self) -> dict[str, Any]:
         """What `groot.json` says of it."""

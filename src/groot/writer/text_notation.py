@@ -6,12 +6,15 @@ import dataclasses
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
 from groot.errors import ConfigError
 from groot.guides.guide import Chooser, Guide, Written
+from groot.models.embedded import parameter_groups
+from groot.models.loading import save_model
 from groot.models.prompts import Prompts
 from groot.models.scoring import candidate_log_p
 from groot.models.text_model import TextModel
@@ -104,6 +107,21 @@ class TextNotation:
     ) -> tuple[Tensor, Tensor]:
         """Over the whole vocabulary; see `candidate_log_p`."""
         return candidate_log_p(model, None, inputs, candidates)
+
+    def parameter_groups(
+        self, model: TextModel, *, learning_rate: float, embedding_rate: float, weight_decay: float
+    ) -> list[dict[str, Any]]:
+        """Embeddings and positions at a rate of their own; see `embedded.parameter_groups`."""
+        return parameter_groups(
+            model,
+            learning_rate=learning_rate,
+            embedding_rate=embedding_rate,
+            weight_decay=weight_decay,
+        )
+
+    def save_model(self, model: TextModel, folder: Path) -> None:
+        """Write an ordinary transformers folder."""
+        save_model(model, folder)
 
     def settings(self) -> dict[str, Any]:
         """What `groot.json` says of it."""

@@ -14,10 +14,8 @@ import torch
 from groot.engine.ledger import UNKNOWN, Ledger, write_ledger
 from groot.errors import ConfigError, ModelError
 from groot.evaluation.calibration_map import CALIBRATION_FILE, Calibration
-from groot.models.loading import save_model
 from groot.models.model_folder import SETTINGS_FILE
 from groot.models.prompts import Prompts
-from groot.models.text_model import TextModel
 from groot.outputs.choose import choose_all
 from groot.rewards import CallSettings, Reward, parse_rewards, refuse_code
 from groot.rewards.labeler_judge import OpenLabeler
@@ -39,7 +37,7 @@ class Writer:
     """A model that writes labels or texts, with all that it takes to use it.
 
     Args:
-        model: the language model.
+        model: the language model, or an aligned labeler: what the notation writes with.
         notation: how examples and outputs are written down for it, and searched.
         reward_specs: what it was optimised for, as given; used by choose="mbr".
         is_trusted: whether code that reward_specs name may be run. A model's folder is data, so
@@ -52,7 +50,7 @@ class Writer:
 
     def __init__(
         self,
-        model: TextModel,
+        model: Any,
         notation: Notation,
         *,
         reward_specs: Sequence[str] = (),
@@ -93,7 +91,7 @@ class Writer:
         weights = sum(parameter.numel() for parameter in self.model.parameters())
         return f"<{type(self).__name__} of {self.task}{labels}, {weights / 1e6:.1f} M weights>"
 
-    def with_model(self, model: TextModel) -> Self:
+    def with_model(self, model: Any) -> Self:
         """The same writer around another model, such as one with adapters; uncalibrated."""
         other = copy.copy(self)
         other.model = model
@@ -235,9 +233,9 @@ class Writer:
         return scores
 
     def save(self, folder: str | Path) -> None:
-        """Write the model as an ordinary transformers folder, with `groot.json` beside it."""
+        """Write the model as its notation does, most as a transformers folder, and `groot.json`."""
         folder = Path(folder)
-        save_model(self.model, folder)
+        self.notation.save_model(self.model, folder)
         settings = {
             "version": VERSION,
             **self.notation.settings(),
