@@ -210,7 +210,9 @@ def test_only_the_first_targets_may_be_asked_to_be_proven(kind):
     for ids, one in zip(inputs, first, strict=True):
         if one.exact:
             assert one.paths[0] == all_targets(model, spelling, ids, n_slots)[0][1]
-    assert sum(one.exact for one in first) > 0
+    if kind == "one token a label":  # to prove the first takes less than to prove all three
+        assert sum(one.exact for one in first) > sum(one.exact for one in every)
+    assert any(one.exact for one in first)
 
 
 def test_texts_of_different_lengths_in_one_batch_do_not_disturb_each_other():

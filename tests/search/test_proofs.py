@@ -23,3 +23,8 @@ def test_shares_add_up_over_the_widths_and_unproven_texts_stay_out():
 def test_no_texts_need_no_proof():
     assert proofs([]).proven == proofs([]).texts == 0
     assert proofs([]).widths == ()
+
+
+def test_a_text_that_a_narrow_search_left_unproven_counts_at_no_width():
+    counted = proofs([of(3, False), of(12, True)])
+    assert counted.widths == (Width(3, 0.0, 0.0), Width(12, 0.5, 0.5))
