@@ -4,22 +4,9 @@ import json
 
 import pytest
 
+from fixtures.preference_rows import assistant, user, write
 from groot.data.preferences import read_preferences
 from groot.errors import DataError
-
-
-def user(text):
-    return {"role": "user", "content": text}
-
-
-def assistant(text):
-    return {"role": "assistant", "content": text}
-
-
-def write(path, *rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
 
 WANTED = ("Name a city.", "Oslo is one.", "no.")
 SCORES = {"score_chosen": 8.0, "score_rejected": 4.0}

@@ -1,10 +1,10 @@
 """Preferences from files and from candidates: what is read, and what is refused with its place."""
 
-import json
 import math
 
 import pytest
 
+from fixtures.preference_rows import assistant, user, write
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import (
     cut_held_out,
@@ -16,19 +16,6 @@ from groot.errors import ConfigError, DataError
 from groot.types import Example, Span
 
 GOOD = {"prompt": "Name a singer.", "chosen": "Nina Simone", "rejected": "Paris"}
-
-
-def user(text):
-    return {"role": "user", "content": text}
-
-
-def assistant(text):
-    return {"role": "assistant", "content": text}
-
-
-def write(path, *rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def test_plain_rows_with_and_without_rewards(tmp_path):

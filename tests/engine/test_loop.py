@@ -53,9 +53,8 @@ def sha256_of(model: nn.Module) -> str:
     return hashlib.sha256(weights).hexdigest()
 
 
-def test_a_step_worked_by_hand():
-    # loss (w x - y)^2 for x = 1, 2 and y = 0, w = 1: losses 1 and 4, mean 2.5;
-    # gradients 2 and 8, mean 5; SGD at rate 0.1: w = 1 - 0.5
+def one_step(**settings):
+    """A step on the squares of w x for x = 1, 2 from w = 1 by SGD at rate 0.1, and the model."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
     inputs = torch.tensor([[1.0], [2.0]])
@@ -66,8 +65,15 @@ def test_a_step_worked_by_hand():
         batch_at=lambda step: [0, 1],
         collate=lambda indices, step: inputs[indices],
         last_step=1,
-        max_grad_norm=None,
+        **settings,
     )
+    return step, model
+
+
+def test_a_step_worked_by_hand():
+    # loss (w x - y)^2 for x = 1, 2 and y = 0, w = 1: losses 1 and 4, mean 2.5;
+    # gradients 2 and 8, mean 5; SGD at rate 0.1: w = 1 - 0.5
+    step, model = one_step(max_grad_norm=None)
     assert (step.number, step.loss, step.grad_norm, step.learning_rate) == (1, 2.5, 5.0, 0.1)
     assert (step.skipped, step.indices, step.logs) == (False, [0, 1], {})
     assert step.seconds > 0
@@ -77,19 +83,7 @@ def test_a_step_worked_by_hand():
 def test_weights_and_clipping_worked_by_hand():
     # as above with weights 3 and 1: loss (3 * 1 + 1 * 4) / 4 = 1.75, gradient (6 + 8) / 4 = 3.5,
     # shortened to 1: w = 1 - 0.1
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.ones_(model.weight)
-    inputs = torch.tensor([[1.0], [2.0]])
-    (step,) = steps(
-        model,
-        torch.optim.SGD(model.parameters(), lr=0.1),
-        lambda model, x: model(x).squeeze(1) ** 2,
-        batch_at=lambda step: [0, 1],
-        collate=lambda indices, step: inputs[indices],
-        last_step=1,
-        max_grad_norm=1.0,
-        weight_of=lambda index: [3.0, 1.0][index],
-    )
+    step, model = one_step(max_grad_norm=1.0, weight_of=lambda index: [3.0, 1.0][index])
     assert (step.loss, step.grad_norm) == (1.75, 3.5)
     assert model.weight.item() == pytest.approx(0.9, abs=1e-6)
 

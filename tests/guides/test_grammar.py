@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from groot.config import load_config
+from fixtures.labelers import random_labeler
 from groot.data.sample import read_sample
 from groot.guides import GUIDES
 from groot.guides.grammar import Grammar, label_grammar, one_of
-from groot.recipes.make_writer import make_labeler
 from groot.reward_models.prefix_model import RewardModel
 from groot.search.beams import beam_search
 from groot.search.label_search import label_search
@@ -18,20 +17,7 @@ from groot.search.sampling import sample
 
 @pytest.fixture(scope="module", params=["token", "words"])
 def labeler(request):
-    config = load_config(
-        settings=[
-            "model.width=32",
-            "model.feed_forward=32",
-            "model.vocabulary_size=300",
-            f"model.label_style={request.param}",
-        ]
-    )
-    made = make_labeler(config, read_sample("train").examples[:60])
-    with torch.no_grad():  # untrained, it finds all labels alike
-        table = made.model.model.get_input_embeddings().weight
-        table += torch.randn(table.shape, generator=torch.Generator().manual_seed(1))
-    made.model.eval()
-    return made
+    return random_labeler(f"model.label_style={request.param}")
 
 
 def test_a_label_grammar_with_beams_is_label_search(labeler):

@@ -12,16 +12,6 @@ from groot.recipes.pair_losses import OBJECTIVE_OF, pair_loss, pair_scores
 from groot.reward_models.prefix_model import RewardModel
 
 
-@pytest.fixture(scope="module")
-def gpt2(make_model_folder, tmp_path_factory):
-    return make_model_folder("gpt2", tmp_path_factory.mktemp("gpt2"))
-
-
-@pytest.fixture(scope="module")
-def t5(make_model_folder, tmp_path_factory):
-    return make_model_folder("t5", tmp_path_factory.mktemp("t5"))
-
-
 def random_items(seed=3):
     rng = random.Random(seed)
 

@@ -19,17 +19,6 @@ from groot.types import Span
 from groot.writer.labeler import Labeler
 from groot.writer.writer import example_of
 
-
-@pytest.fixture(scope="module")
-def gpt2(make_model_folder, tmp_path_factory):
-    return make_model_folder("gpt2", tmp_path_factory.mktemp("gpt2"))
-
-
-@pytest.fixture(scope="module")
-def t5(make_model_folder, tmp_path_factory):
-    return make_model_folder("t5", tmp_path_factory.mktemp("t5"))
-
-
 PROMPTS = [f"{verb} {noun}" for verb in ("play", "book", "is", "in") for noun in
            ("paris", "may", "table", "nina", "river")]  # fmt: skip
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fixtures.labelers import random_labeler
+from fixtures.labelled_files import write_spans
 from groot.data.sample import read_sample
 from groot.engine.ledger import Ledger, read_ledger, write_ledger
 from groot.errors import ConfigError, DataError
@@ -20,11 +21,6 @@ from groot.writer.folders import load
 @pytest.fixture(scope="module")
 def labeler():
     return random_labeler()
-
-
-def as_row(example):
-    spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
-    return {"text": example.text, "spans": spans}
 
 
 SETTINGS = SteerSettings(
@@ -72,18 +68,16 @@ def test_a_head_learns_what_is_rewarded_and_the_guide_says_it(labeler):
         steps.advance(torch.tensor([0]), torch.tensor([token]))
 
 
+def steered(folder, examples, out):
+    """The results of steering the labeler in a folder by these examples."""
+    data = write_spans(out.with_suffix(".jsonl"), examples)
+    return train_steering(folder, data, out=out, reward_specs=["f0.5"], settings=SETTINGS)
+
+
 def test_from_a_folder_to_a_folder(labeler, tmp_path):
     labeler.save(tmp_path / "labeler")
-    lines = [json.dumps(as_row(example)) + "\n" for example in read_sample("dev").examples[:30]]
-    (tmp_path / "dev.jsonl").write_text("".join(lines))
     out = tmp_path / "steered"
-    results = train_steering(
-        tmp_path / "labeler",
-        tmp_path / "dev.jsonl",
-        out=out,
-        reward_specs=["f0.5"],
-        settings=SETTINGS,
-    )
+    results = steered(tmp_path / "labeler", read_sample("dev").examples[:30], out)
     assert json.loads((out / "results.json").read_text()) == results
     again = load(tmp_path / "labeler")
     guide = load_guide(out / "guide", again)
@@ -99,16 +93,8 @@ def test_a_guide_remembers_its_texts_and_numbers_say_what_the_labeler_knew(label
         tmp_path / "labeler",
         Ledger().with_texts("learnt_from", [example.text for example in examples[:3]]),
     )
-    lines = [json.dumps(as_row(example)) + "\n" for example in examples]
-    (tmp_path / "dev.jsonl").write_text("".join(lines))
     out = tmp_path / "steered"
-    results = train_steering(
-        tmp_path / "labeler",
-        tmp_path / "dev.jsonl",
-        out=out,
-        reward_specs=["f0.5"],
-        settings=SETTINGS,
-    )
+    results = steered(tmp_path / "labeler", examples, out)
     assert results["seen_before"] == ["3 of 30 texts stand among those that the model learnt from."]
     seen = read_ledger(out / "guide").seen([example.text for example in examples])
     assert seen == {"learnt_from": 30, "chosen_on": 30}

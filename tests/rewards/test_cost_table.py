@@ -64,23 +64,15 @@ IN_ORDER = SPANS.map(lambda some: tuple(sorted(some, key=lambda s: (s.start, s.e
 CLASSES = st.sets(st.sampled_from(["artist", "genre", "song", "x"])).map(sorted).map(tuple)
 
 
-@given(st.lists(st.none() | IN_ORDER, min_size=1, max_size=7))
-def test_pairwise_is_the_cost_with_each_as_gold(outputs):
-    candidates = [Candidate("", output) for output in outputs]
+@pytest.mark.parametrize(("gold_field", "outputs"), [("spans", IN_ORDER), ("classes", CLASSES)])
+@given(data=st.data())
+def test_pairwise_is_the_cost_with_each_as_gold(gold_field, outputs, data):
+    drawn = data.draw(st.lists(st.none() | outputs, min_size=1, max_size=7))
+    candidates = [Candidate("", output) for output in drawn]
     matrix = COSTS.pairwise(candidates)
-    for row, gold in zip(matrix, outputs, strict=True):
+    for row, gold in zip(matrix, drawn, strict=True):
         if gold is not None:
-            values = COSTS(Example("", spans=gold), candidates)
-            np.testing.assert_allclose(row, values, rtol=0, atol=1e-12)
-
-
-@given(st.lists(st.none() | CLASSES, min_size=1, max_size=7))
-def test_pairwise_of_classes(outputs):
-    candidates = [Candidate("", output) for output in outputs]
-    matrix = COSTS.pairwise(candidates)
-    for row, gold in zip(matrix, outputs, strict=True):
-        if gold is not None:
-            values = COSTS(Example("", classes=gold), candidates)
+            values = COSTS(Example("", **{gold_field: gold}), candidates)
             np.testing.assert_allclose(row, values, rtol=0, atol=1e-12)
 
 

@@ -141,6 +141,15 @@ def test_an_illegal_path_has_no_probability() -> None:
     assert (illegal == -np.inf).all()
 
 
+def check_spans(found: dict[WordSpan, float], said: dict[WordSpan, float], at_least: float) -> None:
+    """Those found are the said ones of so much probability at least, each with its own."""
+    for span, p in said.items():
+        if abs(p - at_least) > 1e-9:
+            assert (span in found) == (p >= at_least)
+    for span, p in found.items():
+        assert p == pytest.approx(said[span], abs=1e-9)
+
+
 @settings(deadline=None, max_examples=60)
 @given(chains(), st.sampled_from([0.0, 0.05, 0.3]))
 def test_marginals_are_sums_over_all_paths(some: Chains, at_least: float) -> None:
@@ -156,12 +165,7 @@ def test_marginals_are_sums_over_all_paths(some: Chains, at_least: float) -> Non
         np.testing.assert_allclose(passed[text, :length], labels, atol=1e-9)
         assert not passed[text, length:].any()
         np.testing.assert_allclose(passed[text, :length].sum(axis=1), 1.0, rtol=1e-9)
-        found = dict(spans.of_text(text))
-        for span, p in said.items():
-            if abs(p - at_least) > 1e-9:
-                assert (span in found) == (p >= at_least)
-        for span, p in found.items():
-            assert p == pytest.approx(said[span], abs=1e-9)
+        check_spans(dict(spans.of_text(text)), said, at_least)
 
 
 @settings(deadline=None, max_examples=60)
@@ -264,12 +268,7 @@ def test_joint_span_marginals_are_sums_over_all_outputs(
         for (_, path), log_p in all_outputs(joint, text).items():
             for span in spans_of_tags([TAGS[label] for label in path], "IOB2"):
                 said[span] = said.get(span, 0.0) + math.exp(log_p)
-        found = dict(spans.of_text(text))
-        for span, p in said.items():
-            if abs(p - at_least) > 1e-9:
-                assert (span in found) == (p >= at_least)
-        for span, p in found.items():
-            assert p == pytest.approx(said[span], abs=1e-9)
+        check_spans(dict(spans.of_text(text)), said, at_least)
 
 
 @settings(deadline=None, max_examples=20)

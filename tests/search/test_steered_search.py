@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from groot.config import load_config
-from groot.data.sample import read_sample
+from fixtures.labelers import random_labeler
 from groot.errors import ConfigError
 from groot.guides import GUIDES
 from groot.guides.grammar import Grammar, label_grammar
-from groot.recipes.make_writer import make_labeler
 from groot.reward_models.prefix_model import RewardModel
 from groot.search.label_search import Effort, label_search
 from groot.search.sampling import sample
@@ -19,23 +17,9 @@ from groot.writer.writer import example_of
 
 
 def new_labeler(*settings):
-    config = load_config(
-        settings=[
-            "model.width=32",
-            "model.feed_forward=32",
-            "model.encoder_layers=1",
-            "model.vocabulary_size=300",
-            "model.window_words=6",
-            "model.window_overlap=2",
-            *settings,
-        ]
+    return random_labeler(
+        "model.encoder_layers=1", "model.window_words=6", "model.window_overlap=2", *settings
     )
-    made = make_labeler(config, read_sample("train").examples[:60])
-    with torch.no_grad():  # untrained, it finds all labels alike
-        table = made.model.model.get_input_embeddings().weight
-        table += torch.randn(table.shape, generator=torch.Generator().manual_seed(1))
-    made.model.eval()
-    return made
 
 
 @pytest.fixture(scope="module")

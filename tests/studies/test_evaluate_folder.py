@@ -1,13 +1,13 @@
 """Measuring a model, and two models by one reward; what thresholds leave is measured too."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 import torch
 
 import groot
+from fixtures.labelled_files import write_spans
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.engine.ledger import Ledger
@@ -46,20 +46,8 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    lines = [
-        {
-            "id": example.id,
-            "text": example.text,
-            "spans": [
-                {"start": span.start, "end": span.end, "label": span.label}
-                for span in example.spans
-            ],
-        }
-        for example in EXAMPLES
-    ]
     path = tmp_path_factory.mktemp("data") / "dev.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return LabelledData(path)
+    return LabelledData(write_spans(path, EXAMPLES))
 
 
 def test_two_models_are_measured_by_one_reward(folders, data):

@@ -1,7 +1,6 @@
 """Thresholds from a labeler's predictions: what they promise, and what they are bound to."""
 
 import dataclasses
-import json
 import shutil
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import torch
 
 import groot
+from fixtures.labelled_files import write_spans
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.errors import ConfigError
@@ -57,20 +57,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    lines = [
-        {
-            "id": example.id,
-            "text": example.text,
-            "spans": [
-                {"start": span.start, "end": span.end, "label": span.label}
-                for span in example.spans
-            ],
-        }
-        for example in EXAMPLES
-    ]
     path = tmp_path_factory.mktemp("data") / "dev.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return LabelledData(path)
+    return LabelledData(write_spans(path, EXAMPLES))
 
 
 def prediction(own, told):
