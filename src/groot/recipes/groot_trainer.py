@@ -25,7 +25,7 @@ from groot.errors import ConfigError, DataError, OutputError
 from groot.evaluation.measure import measure
 from groot.models.loading import add_symbols
 from groot.models.text_model import TextModel
-from groot.recipes.make_writer import label_format
+from groot.recipes.make_writer import label_format, labeler_of
 from groot.recipes.run import gold_text_of, train_on
 from groot.recipes.run_data import checked
 from groot.rewards import CallSettings, parse_rewards
@@ -193,13 +193,7 @@ class GrootTrainer:
         add_symbols(
             text_model, form, label_style=settings.label_style, max_words=settings.window_words
         )
-        return Labeler(
-            text_model,
-            form,
-            label_style=settings.label_style,
-            window_words=settings.window_words,
-            window_overlap=settings.window_overlap,
-        )
+        return labeler_of(text_model, form, settings)
 
     def _reward(self) -> Any:
         return parse_rewards(

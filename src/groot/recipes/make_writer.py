@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from groot.config import Config
+from groot.config.sections import ModelConfig
 from groot.errors import ConfigError, DataError
 from groot.models.codec import symbols_to_add
 from groot.models.embedded import Size, build, train_tokenizer
@@ -74,14 +76,24 @@ def make_token_labeler(config: Config, form: LabelFormat, train: Sequence[Exampl
         model = load_model(settings.name)
         add_symbols(model, form, label_style=settings.label_style, max_words=settings.window_words)
         model = with_adapters(model, config)
+    return labeler_of(
+        model, form, settings, reward_specs=config.reward.specs, open_labeler=load_labeler
+    )
+
+
+def labeler_of(model: TextModel, form: LabelFormat, settings: ModelConfig, **more: Any) -> Labeler:
+    """A labeler with the label style and windows of the settings.
+
+    Args:
+        more: further settings of `Labeler`.
+    """
     return Labeler(
         model,
         form,
         label_style=settings.label_style,
         window_words=settings.window_words,
         window_overlap=settings.window_overlap,
-        reward_specs=config.reward.specs,
-        open_labeler=load_labeler,
+        **more,
     )
 
 

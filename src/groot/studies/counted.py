@@ -7,25 +7,24 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from groot.models.text_model import TextModel
-from groot.reward_models.prefix_model import RewardModel
 from groot.reward_models.prefix_scoring import PrefixScoring
 from groot.reward_models.retokenising import TextRewards
 
 
-class CountedRewardModel:
-    """A reward model that counts its calls and the tokens that it reads behind the prompts.
+class _Counting:
+    """A model with two counts beside it; everything else is the model's own."""
 
-    Everything else is the model's own.
-    """
-
-    def __init__(self, model: RewardModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.calls = 0
         self.tokens = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
+
+
+class CountedRewardModel(_Counting):
+    """A reward model that counts its calls and the tokens that it reads behind the prompts."""
 
     def begin(self, *arguments: Any, **named: Any) -> PrefixScoring:
         """As the model's; what the scoring costs is counted here."""
@@ -88,19 +87,8 @@ class _CountedScoring(PrefixScoring):
         self._count()
 
 
-class CountedWriter:
-    """A language model that counts its calls and the tokens that it reads behind the prompts.
-
-    Everything else is the model's own.
-    """
-
-    def __init__(self, model: TextModel) -> None:
-        self.model = model
-        self.calls = 0
-        self.tokens = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
+class CountedWriter(_Counting):
+    """A language model that counts its calls and the tokens that it reads behind the prompts."""
 
     def count(self, tokens: Tensor) -> None:
         """One call that reads tokens [N, m]; none where there are no tokens."""

@@ -92,17 +92,8 @@ def write_run(
     writer = CountedWriter(generator.model)
 
     def write(some_inputs: Sequence[Sequence[int]], n: int) -> list[list[Written]]:
-        return sample(
-            writer,
-            some_inputs,
-            n=n,
-            max_new_tokens=settings.limit(frozen),
-            temperature=entry.temperature,
-            top_k=entry.top_k,
-            seed=settings.seed,
-            guide=entry.guide,
-            batch_size=settings.batch_size,
-        )
+        limit = settings.limit(frozen)
+        return sample(writer, some_inputs, n=n, max_new_tokens=limit, **_drawing(entry, settings))
 
     write(inputs[:1], 1)  # the first call of anything is slow, and not what is asked about
     lm_costs = (writer, *entry.lm_costs)
@@ -140,16 +131,10 @@ def mean_reward_of(
     """
     settings = settings or WritingSettings()
     generator = entry.generator
-    written = sample(
-        generator.model,
-        [generator.input_ids(example.text) for example in examples],
-        max_new_tokens=settings.limit(generator),
-        temperature=entry.temperature,
-        top_k=entry.top_k,
-        seed=settings.seed,
-        guide=entry.guide,
-        batch_size=settings.batch_size,
-    )
+    inputs = [generator.input_ids(example.text) for example in examples]
+    limit = settings.limit(generator)
+    drawing = _drawing(entry, settings)
+    written = sample(generator.model, inputs, max_new_tokens=limit, **drawing)
     rewards = gold_rewards(generator, examples, written, reward)
     known = [value for row in rewards for value in row if value is not None]
     if not known:
@@ -242,3 +227,14 @@ def have_same_tokens(first: Any, second: Any) -> bool:
     return tokenizers[0] is tokenizers[1] or (
         tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
     )
+
+
+def _drawing(entry: Entry, settings: WritingSettings) -> dict[str, Any]:
+    """How `sample` draws the texts of an entry."""
+    return {
+        "temperature": entry.temperature,
+        "top_k": entry.top_k,
+        "guide": entry.guide,
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+    }
