@@ -48,6 +48,17 @@ def test_no_sentence_is_in_two_splits():
     assert len(set(texts)) == len(texts)
 
 
+def words_of_people(split):
+    """The words of all persons in a split."""
+    return {
+        word
+        for example in read_sample(split).examples
+        for span in example.spans
+        if span.label == "person"
+        for word in span.text.split()
+    }
+
+
 def test_fillers_are_held_out():
     fillers = share_fillers(0)
     own = {split: {f for lexicon in fillers.values() for f in lexicon[split]} for split in SIZES}
@@ -55,22 +66,10 @@ def test_fillers_are_held_out():
     assert not own["train"] & own["dev"]
     assert not own["dev"] & own["test"]
     # a given name of test is never a person in train, whatever list it also stands in
-    people = {
-        word
-        for example in read_sample("train").examples
-        for span in example.spans
-        if span.label == "person"
-        for word in span.text.split()
-    }
+    people = words_of_people("train")
     assert people
     assert not people & {f for f in fillers["given"]["test"] if " " not in f}
-    test_people = {
-        word
-        for example in read_sample("test").examples
-        for span in example.spans
-        if span.label == "person"
-        for word in span.text.split()
-    }
+    test_people = words_of_people("test")
     assert len(test_people - people) > 20
 
 

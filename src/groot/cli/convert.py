@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from groot.cli.console import answer, answer_json, harmless, say
-from groot.cli.data_options import FormatOption
+from groot.cli.data_options import FormatOption, TaskOption
 from groot.cli.reader_option import ReaderOption, parse_reader
 from groot.cli.run_options import JsonOption
 from groot.config import describe
@@ -20,9 +20,7 @@ def convert(
     where: Annotated[str, typer.Argument(metavar="IN", help=describe("data.train"))],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="the file to write; must not exist")],
     to: Annotated[str, typer.Option(help="the format to write, such as jsonl or labelstudio")],
-    task: Annotated[
-        Literal["spans", "classes", "text"] | None, typer.Option(help=describe("data.task"))
-    ] = None,
+    task: TaskOption = None,
     format: FormatOption = None,
     reader: ReaderOption = None,
     writer: Annotated[

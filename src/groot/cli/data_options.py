@@ -29,6 +29,17 @@ SplitOption = Annotated[
 ]
 FormatOption = Annotated[str | None, typer.Option(help=describe("data.format"))]
 
+TaskOption = Annotated[
+    Literal["spans", "classes", "text"] | None, typer.Option(help=describe("data.task"))
+]
+MbrRewardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="REWARD...",
+        help="What --choose mbr maximises. Default: what the model was trained for.",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class ReadingOptions:

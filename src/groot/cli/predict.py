@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from groot.cli.console import answer_json, say
-from groot.cli.data_options import WriterFolderArgument
+from groot.cli.data_options import MbrRewardOption, WriterFolderArgument
 from groot.cli.guide_options import EnsembleOption, PenaltyOption, TransformOption
 from groot.cli.run_options import INTERRUPTED, JsonOption
 from groot.errors import ConfigError, DataError
@@ -41,12 +41,7 @@ def predict(
             " groot steer found out with the guide, else top"
         ),
     ] = None,
-    reward: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REWARD...", help="what mbr maximises; default: what the model was trained for"
-        ),
-    ] = None,
+    reward: MbrRewardOption = None,
     candidates: Annotated[
         int,
         typer.Option(

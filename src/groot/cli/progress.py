@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -80,12 +79,7 @@ class Bars(AbstractContextManager[Callable[[Event], None]]):
         self._progress.start()
         return self.show
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
     def show(self, event: Event) -> None:

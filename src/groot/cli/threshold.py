@@ -9,6 +9,7 @@ import typer
 
 from groot.cli.console import answer, answer_json, answer_table, harmless
 from groot.cli.data_options import (
+    MbrRewardOption,
     ReadingOptions,
     SplitOption,
     UnseenDataOption,
@@ -50,12 +51,7 @@ def threshold(
         Literal["top", "mbr"],
         typer.Option(help="the candidate whose spans are kept or dropped, as for predict"),
     ] = "top",
-    reward: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REWARD...", help="what mbr maximises; default: what the model was trained for"
-        ),
-    ] = None,
+    reward: MbrRewardOption = None,
     candidates: Annotated[
         int, typer.Option(min=2, help="candidates searched per text, as for predict")
     ] = 16,

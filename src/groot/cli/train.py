@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from groot.cli.console import answer, answer_json, answer_table, is_first_process, say
-from groot.cli.data_options import FormatOption
+from groot.cli.data_options import FormatOption, TaskOption
 from groot.cli.reader_option import ReaderOption, parse_reader
 from groot.cli.run_options import DryRunOption, ForceOption, JsonOption, interruptible
 from groot.config import Config, describe, load_config, to_yaml
@@ -32,9 +32,7 @@ def train(
     label_style: Annotated[
         Literal["token", "words"] | None, typer.Option(help=describe("model.label_style"))
     ] = None,
-    task: Annotated[
-        Literal["spans", "classes", "text"] | None, typer.Option(help=describe("data.task"))
-    ] = None,
+    task: TaskOption = None,
     format: FormatOption = None,
     reader: ReaderOption = None,
     on_bad_lines: Annotated[

@@ -74,19 +74,8 @@ def pair_square(log_p: Tensor, rewards: Tensor, is_real: Tensor, *, margin: floa
     For each pair with rewards[b, i] > rewards[b, j], the loss is
         (margin * (rewards[b, i] - rewards[b, j]) - (log_p[b, i] - log_p[b, j]))^2 / (2 * margin).
 
-    Where `pair_margin` asks for at least so much separation, this asks for just so much.
-
-    Args:
-        log_p: [B, K] log-probability of each whole candidate, in nats.
-        rewards: [B, K], higher is better; receives no gradient.
-        is_real: [B, K] bool, False for padding, whose log_p and rewards are ignored.
-        margin: nats of separation asked for per unit of reward, > 0.
-
-    Returns:
-        [B] mean over the pairs of each example, in nats; 0 where no pair differs in reward.
-
-    Raises:
-        ShapeError: if the three tensors differ in shape.
+    Where `pair_margin` asks for at least so much separation, this asks for just so much; arguments,
+    result and errors are those of `pair_margin`.
 
     Source: Flet-Berliac et al., Contrastive Policy Gradient (2024), equation 6 with a uniform
     reference; what we changed: the scale, so that a slope of the loss is in units of nats.
