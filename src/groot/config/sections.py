@@ -246,7 +246,9 @@ class GenerationConfig(Section):
     """How free text is written; labels are searched instead."""
 
     max_prompt_tokens: int = Field(
-        128, gt=0, description="of a longer prompt the end is read, in tokens"
+        128,
+        gt=0,
+        description="tokens that are read of a prompt at most; of a longer one, its end",
     )
     max_new_tokens: int = Field(64, gt=1, description="tokens of a text at most, its end included")
     method: Literal["sample", "beam"] = Field(
@@ -254,7 +256,7 @@ class GenerationConfig(Section):
         description="how candidates to train on are made; dev and the final numbers are of beams,"
         " which is also how groot predict writes",
     )
-    temperature: float = Field(1.0, gt=0, description="of sampling")
+    temperature: float = Field(1.0, gt=0, description="temperature that candidates are sampled at")
     top_k: int | None = Field(None, gt=0, description="sample among so many tokens; default: all")
     top_p: float | None = Field(
         None, gt=0, le=1, description="sample among tokens of this probability; default: all"
@@ -295,7 +297,8 @@ class Config(Section):
     threads: int | None = Field(
         None,
         gt=0,
-        description="of the processor; default: 1 for the embedded models, else what torch chooses",
+        description="processor threads to use; default: 1 for the embedded models, else torch's"
+        " choice",
     )
     data: DataConfig = Field(DataConfig(), description="what is read")
     model: ModelConfig = Field(ModelConfig(), description="what is trained")

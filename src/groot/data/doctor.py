@@ -196,8 +196,8 @@ def _shared_texts(results: dict[str, ReadResult]) -> Iterable[Finding]:
 def _schemes(results: dict[str, ReadResult]) -> Iterable[Finding]:
     schemes = {name: result.scheme for name, result in results.items() if result.scheme}
     if len(set(schemes.values())) > 1:
-        said = ", ".join(f"{name} {scheme}" for name, scheme in schemes.items())
-        message = f"the splits seem to use different tag schemes: {said}; set it with scheme=..."
+        listed = ", ".join(f"{name} {scheme}" for name, scheme in schemes.items())
+        message = f"the splits seem to use different tag schemes: {listed}; set it with scheme=..."
         yield Finding("warning", "schemes", message, len(set(schemes.values())))
 
 
@@ -216,9 +216,11 @@ def _labels(
             message = f"{_names(unseen)} in train, but never in {name}: not measured there"
             yield Finding("info", f"labels unseen in {name}", message, len(unseen))
     if rare := {label for label, n in known.items() if n < min_examples}:
-        said = ", ".join(f"{label} {known[label]}" for label in sorted(rare, key=known.__getitem__))
+        listed = ", ".join(
+            f"{label} {known[label]}" for label in sorted(rare, key=known.__getitem__)
+        )
         where = [x for x in results["train"].examples if not rare.isdisjoint(labels_of(x))]
-        message = f"{several(len(rare), 'label')} with fewer than {min_examples} in train: {said}"
+        message = f"{several(len(rare), 'label')} with fewer than {min_examples} in train: {listed}"
         yield Finding("warning", "rare labels", message, len(rare), places_of(where))
     spellings: dict[str, set[str]] = {}
     for label in chain.from_iterable(split.labels for split in counts.values()):
@@ -230,5 +232,5 @@ def _labels(
 
 
 def _names(labels: Iterable[str]) -> str:
-    found = sorted(labels)
-    return f"label{'' if len(found) == 1 else 's'} {', '.join(found)}"
+    named = sorted(labels)
+    return f"label{'' if len(named) == 1 else 's'} {', '.join(named)}"

@@ -286,8 +286,8 @@ def fit_map(kind: MapKind, p: NDArray[np.float64], right: NDArray[np.float64]) -
             scaled = logits / math.exp(log_t)
             return float(np.mean(np.logaddexp(0.0, scaled) - right * scaled))
 
-        found = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
-        return Map("temperature", temperature=math.exp(float(found.x)))
+        searched = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
+        return Map("temperature", temperature=math.exp(float(searched.x)))
     if kind == "isotonic" and len(p):
         from sklearn.isotonic import IsotonicRegression  # slow to import; only fitting needs it
 
@@ -309,8 +309,8 @@ def _without_repeats(
 
 
 def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = logit(np.clip(p, _LEAST, 1 - _LEAST))
-    return found
+    logits: NDArray[np.float64] = logit(np.clip(p, _LEAST, 1 - _LEAST))
+    return logits
 
 
 def as_report(calibration: Calibration) -> dict[str, Any]:
@@ -319,7 +319,7 @@ def as_report(calibration: Calibration) -> dict[str, Any]:
     >>> as_report(Calibration())["likeliest"]
     {'kind': 'none', 'temperature': 1.0}
     """
-    found = asdict(calibration)
+    numbers = asdict(calibration)
     for name in ("likeliest", "others"):
-        found[name] = {key: found[name][key] for key in ("kind", "temperature")}
-    return found
+        numbers[name] = {key: numbers[name][key] for key in ("kind", "temperature")}
+    return numbers

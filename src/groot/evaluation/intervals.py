@@ -38,8 +38,8 @@ def lower_bound(right: ArrayLike, n: ArrayLike, error: float) -> NDArray[np.floa
     """
     r, of = np.asarray(right, dtype=float), np.asarray(n, dtype=float)
     bounds = beta.ppf(error, np.maximum(r, 1e-300), of - r + 1)
-    found: NDArray[np.float64] = np.where(r > 0, bounds, 0.0)
-    return found
+    shown: NDArray[np.float64] = np.where(r > 0, bounds, 0.0)
+    return shown
 
 
 def check_confidence(confidence: float) -> None:

@@ -57,9 +57,9 @@ def measure(
     task = task or task_of(examples, candidates)
     firsts = [ranked[0].output if ranked else None for ranked in candidates]
     golds = [gold_of(example, task) for example in examples]
-    by_label = [count_by_label(gold, said) for gold, said in zip(golds, firsts, strict=True)]
-    labels = tuple(sorted({label for one in by_label for label in one}))
-    rewards = [[_reward_of(one) for one in ranked[:k]] for ranked in candidates]
+    by_label = [count_by_label(gold, first) for gold, first in zip(golds, firsts, strict=True)]
+    labels = tuple(sorted({label for counted in by_label for label in counted}))
+    rewards = [[_reward_of(candidate) for candidate in ranked[:k]] for ranked in candidates]
     return Measurement(
         ids=tuple(example.id for example in examples),
         task=task,
@@ -70,8 +70,8 @@ def measure(
         counts=_table(by_label, labels),
         exact=np.array(
             [
-                math.nan if gold is None else float(is_exact(gold, said))
-                for gold, said in zip(golds, firsts, strict=True)
+                math.nan if gold is None else float(is_exact(gold, first))
+                for gold, first in zip(golds, firsts, strict=True)
             ]
         ),
         rewards=_numbers([[*row, *[None] * (k - len(row))] for row in rewards], k),
@@ -97,8 +97,8 @@ def _table(by_label: Sequence[Mapping[str, Counts]], labels: Sequence[str]) -> N
     place_of = {label: place for place, label in enumerate(labels)}
     table = np.zeros((len(by_label), len(labels), 3), dtype=np.int64)
     for row, counts in enumerate(by_label):
-        for label, one in counts.items():
-            table[row, place_of[label]] = tuple(one)
+        for label, counted in counts.items():
+            table[row, place_of[label]] = tuple(counted)
     return table
 
 
@@ -110,7 +110,7 @@ def _reward_of(candidate: Candidate) -> float | None:
 def _tallies(
     golds: Sequence[Gold | None], candidates: Sequence[Sequence[Candidate]], k: int
 ) -> dict[str, int]:
-    looked_at = [one for ranked in candidates for one in ranked[:k]]
+    looked_at = [candidate for ranked in candidates for candidate in ranked[:k]]
     is_empty = [isinstance(gold, tuple) and not gold for gold in golds]
     says = [bool(ranked and ranked[0].output) for ranked in candidates]
     return {
@@ -120,8 +120,8 @@ def _tallies(
         "empty_gold": sum(is_empty),
         "false_alarms": sum(map(bool.__and__, is_empty, says)),
         "candidates": len(looked_at),
-        "malformed_candidates": sum(one.is_malformed for one in looked_at),
-        "missing_rewards": sum(_reward_of(one) is None for one in looked_at),
+        "malformed_candidates": sum(candidate.is_malformed for candidate in looked_at),
+        "missing_rewards": sum(_reward_of(candidate) is None for candidate in looked_at),
     }
 
 
@@ -131,7 +131,7 @@ def _items(
     pairs = [
         (probability, float(item in gold))
         for gold, ranked in zip(golds, candidates, strict=True)
-        if isinstance(gold, tuple) and any(one.log_p is not None for one in ranked)
+        if isinstance(gold, tuple) and any(candidate.log_p is not None for candidate in ranked)
         for item, probability in item_shares(ranked).items()
     ]
     return np.array(pairs, dtype=float).reshape(-1, 2)

@@ -101,13 +101,13 @@ def bootstrap_intervals(
     n_examples = _n_examples(statistics.values())
     if n_examples < 2:
         return dict.fromkeys(statistics)
-    table = np.concatenate([one.columns for one in statistics.values()], axis=1)
-    ends = np.cumsum([one.columns.shape[1] for one in statistics.values()])[:-1]
+    table = np.concatenate([statistic.columns for statistic in statistics.values()], axis=1)
+    ends = np.cumsum([statistic.columns.shape[1] for statistic in statistics.values()])[:-1]
 
     def values(drawn: NDArray[Any], axis: int = -1) -> NDArray[np.float64]:
         sums = np.split(_weights(drawn, n_examples) @ table, ends, axis=-1)
         pairs = zip(statistics.values(), sums, strict=True)
-        return np.stack([one.value(its_sums) for one, its_sums in pairs])
+        return np.stack([statistic.value(its_sums) for statistic, its_sums in pairs])
 
     with warnings.catch_warnings():
         # scipy warns of resamples in which a number is undefined; _percentiles deals with them.
@@ -122,8 +122,8 @@ def bootstrap_intervals(
             rng=np.random.default_rng(seed),
         ).bootstrap_distribution  # [statistics, n_resamples]
     return {
-        name: None if np.isnan(one.estimate()) else _percentiles(drawn, confidence)
-        for (name, one), drawn in zip(statistics.items(), resampled, strict=True)
+        name: None if np.isnan(statistic.estimate()) else _percentiles(drawn, confidence)
+        for (name, statistic), drawn in zip(statistics.items(), resampled, strict=True)
     }
 
 
@@ -217,7 +217,7 @@ def _percentiles(drawn: NDArray[np.float64], confidence: float) -> Interval | No
 
 
 def _n_examples(statistics: Iterable[SumStatistic]) -> int:
-    sizes = {len(one.columns) for one in statistics}
+    sizes = {len(statistic.columns) for statistic in statistics}
     if len(sizes) > 1:
         raise ShapeError(f"statistics over different numbers of examples: {sorted(sizes)}.")
     return int(sizes.pop())

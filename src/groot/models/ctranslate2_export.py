@@ -183,7 +183,7 @@ def grammar_rules(codec: Codec, n_slots: int) -> GrammarRules | None:
     if not all(closes.values()) or any(len(tokens) != 1 for tokens in glue):
         return None
     forced = [tokens[0] for tokens in glue]
-    rules += [(one, other) for one in choices for other in choices]
+    rules += [(choice, other) for choice in choices for other in choices]
     rules += [(forced[0], token) for token in illegal(0)]
     for slot, mark in enumerate(forced[:-1]):
         rules += [(mark, other) for other in forced]
@@ -265,14 +265,14 @@ class CTranslate2Model:
                 include_prompt_in_result=False,
                 **common,
             )
-            return [[list(ids) for ids in one.sequences_ids] for one in results]
+            return [[list(ids) for ids in result.sequences_ids] for result in results]
         results = self._model.translate_batch(
             self._texts(inputs),
             max_decoding_length=max_new_tokens,
             min_decoding_length=min_new_tokens,
             **common,
         )
-        return [self._ids(one) for one in results]
+        return [self._ids(result) for result in results]
 
     def _ids(self, result: Any) -> list[list[int]]:
         ids_of = self.codec.tokenizer.convert_tokens_to_ids
@@ -296,7 +296,7 @@ class CTranslate2Model:
         """
         if not self.keeps_grammar:
             raise ModelError("this export cannot be held to its label grammar (no vmap.txt in it)")
-        found: list[list[tuple[list[int], float]]] = [[] for _ in inputs]
+        targets: list[list[tuple[list[int], float]]] = [[] for _ in inputs]
         for n in sorted(set(n_slots)):
             places = [place for place, slots in enumerate(n_slots) if slots == n]
             rules, forbidden = self._rules_of(n)
@@ -314,13 +314,13 @@ class CTranslate2Model:
                 return_scores=True,
                 return_end_token=True,
             )
-            for place, one in zip(places, results, strict=True):
-                found[place] = [
+            for place, result in zip(places, results, strict=True):
+                targets[place] = [
                     (ids, score)
-                    for ids, score in zip(self._ids(one), one.scores, strict=True)
+                    for ids, score in zip(self._ids(result), result.scores, strict=True)
                     if score > NEVER
                 ]
-        return found
+        return targets
 
     def _rules_of(self, n_slots: int) -> tuple[GrammarRules, list[list[str]]]:
         if n_slots not in self._rules:

@@ -26,10 +26,10 @@ def saved_folder(folder: str | Path, *, what: str, advice: str) -> Path:
     Raises:
         ModelError: if there is none in either.
     """
-    found = model_folder(folder)
-    if not _is_saved(found):
-        raise ModelError(f"{found}: no {what} here ({SETTINGS_FILE} is missing). {advice}")
-    return found
+    saved = model_folder(folder)
+    if not _is_saved(saved):
+        raise ModelError(f"{saved}: no {what} here ({SETTINGS_FILE} is missing). {advice}")
+    return saved
 
 
 def _is_saved(folder: Path) -> bool:

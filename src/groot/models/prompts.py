@@ -45,7 +45,7 @@ class Prompts:
 
     def _ids(self, text: str) -> list[int]:
         spelled = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        return [int(one) for one in spelled]
+        return [int(token) for token in spelled]
 
     def input_ids(self, prompt: str, *, limit: int | None = None) -> list[int]:
         """Token ids of the model's input.

@@ -58,9 +58,9 @@ def refuse_unsafe_files(folder: str | Path) -> None:
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a model folder.")
-    found = [(path, reason) for path in _files(folder) for reason in _dangers(path, folder)]
-    if found:
-        lines = [f"  {path.relative_to(folder)}: {reason}" for path, reason in found]
+    dangers = [(path, reason) for path in _files(folder) for reason in _dangers(path, folder)]
+    if dangers:
+        lines = [f"  {path.relative_to(folder)}: {reason}" for path, reason in dangers]
         raise ModelError(
             f"{folder} is refused: loading it could run code, or open other files:\n"
             + "\n".join(lines)

@@ -26,7 +26,9 @@ class Corrected:
     @property
     def gain(self) -> float:
         """Reward of the best correction minus reward of the candidate; 0 where one is missing."""
-        rewards = [one.reward for one in self.corrections if one.reward is not None]
+        rewards = [
+            correction.reward for correction in self.corrections if correction.reward is not None
+        ]
         if self.candidate.reward is None or not rewards:
             return 0.0
         return max(rewards) - self.candidate.reward
@@ -58,8 +60,11 @@ def read_corrections(
         notices.append(f"The corrections are left out: {error}".replace(f"{folder}/", ""))
         return {}
     example_of = {example.id: example for example in known}
-    found = {name: _corrected(name, some, example_of.get(name)) for name, some in rows.items()}
-    return {name: some for name, some in found.items() if some}
+    by_example = {
+        name: _corrected(name, of_example, example_of.get(name))
+        for name, of_example in rows.items()
+    }
+    return {name: corrected for name, corrected in by_example.items() if corrected}
 
 
 def _corrected(name: str, rows: Sequence[CandidateRow], example: Example | None) -> list[Corrected]:
@@ -70,17 +75,17 @@ def _corrected(name: str, rows: Sequence[CandidateRow], example: Example | None)
         if root != place:
             made[root].append(row)
     gold = next((row.output for row in rows if row.source == "gold"), None)
-    found = [
+    candidates = [
         Corrected(
             name,
             rows[root],
-            sorted(some, key=_by_reward),
+            sorted(corrections, key=_by_reward),
             gold if example is None or example.gold is None else example.gold,
             "" if example is None else example.text,
         )
-        for root, some in made.items()
+        for root, corrections in made.items()
     ]
-    return sorted(found, key=lambda one: -one.gain)
+    return sorted(candidates, key=lambda candidate: -candidate.gain)
 
 
 def _by_reward(row: CandidateRow) -> tuple[bool, float]:

@@ -61,7 +61,7 @@ def chained(rows: Rows) -> list[dict[str, Any]]:
     >>> [row["step"] for row in chained(rows)]
     [1, 2, 3, 4]
     """
-    found: list[dict[str, Any]] = []
+    joined: list[dict[str, Any]] = []
     begin = highest = 0.0
     stage = None
     for row in rows:
@@ -70,8 +70,8 @@ def chained(rows: Rows) -> list[dict[str, Any]]:
         step = row.get("step")
         if isinstance(step, int | float):
             highest = max(highest, begin + step)
-            found.append({**row, "step": int(begin + step)})
-    return found
+            joined.append({**row, "step": int(begin + step)})
+    return joined
 
 
 def _dev_keys(rows: Rows) -> list[str]:

@@ -54,13 +54,13 @@ def _read(path: Path, wanted: Sequence[str]) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}). Run the command again.") from error
-    missing = [name for name in wanted if not isinstance(found, dict) or name not in found]
+    missing = [name for name in wanted if not isinstance(stored, dict) or name not in stored]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} is not in it. Run the command again.")
-    return dict(found)
+    return dict(stored)
 
 
 def reward_by_guide(compared: Mapping[str, Any]) -> Drawn:
@@ -133,12 +133,12 @@ def order_by_cut(diagnosis: Mapping[str, Any]) -> Drawn:
     svg = ""
     if diagnosis["order"]:
         with drawing("order") as plot:
-            for place, (name, one) in enumerate(diagnosis["order"].items()):
+            for place, (name, order) in enumerate(diagnosis["order"].items()):
                 colour, marker = COLOURS[place % 4], MARKERS[place % 4]
-                _bars(plot.axes, [(row["cut"], row["interval"]) for row in one["by_cut"]], colour)
+                _bars(plot.axes, [(row["cut"], row["interval"]) for row in order["by_cut"]], colour)
                 plot.axes.plot(
-                    [row["cut"] for row in one["by_cut"]],
-                    [row["right"] for row in one["by_cut"]],
+                    [row["cut"] for row in order["by_cut"]],
+                    [row["right"] for row in order["by_cut"]],
                     color=colour,
                     marker=marker,
                     label=name,
@@ -156,14 +156,14 @@ def order_by_cut(diagnosis: Mapping[str, Any]) -> Drawn:
 
 def increments(diagnosis: Mapping[str, Any]) -> Drawn:
     """Where along a text the reward of each model moves."""
-    known = {name: one for name, one in diagnosis["spread"].items() if one["by_tenth"]}
+    known = {name: spread for name, spread in diagnosis["spread"].items() if spread["by_tenth"]}
     svg = ""
     if known:
         with drawing("increments") as plot:
             cuts = [(tenth + 0.5) / 10 for tenth in range(10)]
-            for place, (name, one) in enumerate(known.items()):
+            for place, (name, spread) in enumerate(known.items()):
                 colour, marker = COLOURS[place % 4], MARKERS[place % 4]
-                plot.axes.plot(cuts, one["by_tenth"], color=colour, marker=marker, label=name)
+                plot.axes.plot(cuts, spread["by_tenth"], color=colour, marker=marker, label=name)
             plot.axes.axhline(0.1, color=MUTED, linewidth=0.8, linestyle=":")
             plot.axes.set(xlabel="share of the text", ylabel="share of the change in reward")
             plot.axes.set_ylim(bottom=0)

@@ -75,7 +75,7 @@ def mark(
     # A predicted span comes before a missed gold one that it overlaps: that goes to the leftovers.
     placed: list[tuple[int, int, Piece]] = []
     leftovers: list[Piece] = []
-    for match in sorted(matches, key=lambda one: one.predicted is None):
+    for match in sorted(matches, key=lambda match: match.predicted is None):
         span = match.predicted or match.gold
         assert span is not None  # a Match has at least one side
         start, end = max(0, span.start), min(len(text), span.end)
@@ -86,7 +86,7 @@ def mark(
             placed.append((start, end, piece))
     pieces: list[Piece] = []
     done = 0
-    for start, end, piece in sorted(placed, key=lambda one: one[0]):
+    for start, end, piece in sorted(placed, key=lambda place: place[0]):
         pieces += [Piece(text[done:start])] if done < start else []
         pieces.append(piece)
         done = end

@@ -224,19 +224,23 @@ def confusion(cells: Mapping[tuple[str, str], int], *, name: str) -> str:
     height = 0.7 + 0.05 * longest + 0.27 * len(rows)
     width = 0.7 + 0.085 * longest + 0.42 * len(columns)
     with drawing(name, width=width, height=height, rem_at_least=5 * width) as plot:
-        for (gold, said), count in cells.items():
-            x, y = columns.index(said), rows.index(gold)
+        for (gold, predicted), count in cells.items():
+            x, y = columns.index(predicted), rows.index(gold)
             share = count / totals[gold]
-            colour = AFTER if gold == said else WRONG
+            colour = AFTER if gold == predicted else WRONG
             box = Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, color=colour, linewidth=0)
             box.set_alpha(0.08 + 0.67 * math.sqrt(share))
             plot.axes.add_patch(box)
             plot.axes.text(x, y, str(count), ha="center", va="center", fontsize=7.5)
         plot.axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
         plot.axes.set_xticks(
-            range(len(columns)), [names[one] for one in columns], rotation=45, ha="right", color=INK
+            range(len(columns)),
+            [names[label] for label in columns],
+            rotation=45,
+            ha="right",
+            color=INK,
         )
-        plot.axes.set_yticks(range(len(rows)), [names[one] for one in rows], color=INK)
+        plot.axes.set_yticks(range(len(rows)), [names[label] for label in rows], color=INK)
         plot.axes.set(xlabel="predicted", ylabel="gold")
         plot.axes.grid(False)
         plot.axes.spines[:].set_visible(False)
@@ -254,15 +258,15 @@ def _most_confused(
 ) -> tuple[dict[tuple[str, str], int], list[str]]:
     """The labels with most errors; the others are added up under OTHER. "none" comes last."""
     wrong: Counter[str] = Counter()
-    for (gold, said), count in cells.items():
-        for label in {gold, said} - {NONE}:
-            wrong[label] += count if gold != said else 0
+    for (gold, predicted), count in cells.items():
+        for label in {gold, predicted} - {NONE}:
+            wrong[label] += count if gold != predicted else 0
     kept = sorted(label for label, _ in wrong.most_common(MOST_LABELS))
 
     def shown(label: str) -> str:
         return label if label == NONE or label in kept else OTHER
 
     merged: Counter[tuple[str, str]] = Counter()
-    for (gold, said), count in cells.items():
-        merged[shown(gold), shown(said)] += count
+    for (gold, predicted), count in cells.items():
+        merged[shown(gold), shown(predicted)] += count
     return dict(merged), [*kept, *([OTHER] if len(wrong) > len(kept) else []), NONE]

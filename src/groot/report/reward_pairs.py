@@ -18,12 +18,12 @@ def read_reward_model(folder: Path) -> Mapping[str, Any] | None:
     """The results of groot reward-model in a folder; None where they are of something else."""
     path = folder / RESULTS_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # who wants the results of a run says what is wrong with them
         return None
     wanted = ("kind", "pairs", "train", "held_out")
-    is_one = isinstance(found, dict) and all(name in found for name in wanted)
-    return found if is_one and "by_tenth" in found["held_out"] else None
+    is_one = isinstance(results, dict) and all(name in results for name in wanted)
+    return results if is_one and "by_tenth" in results["held_out"] else None
 
 
 def reward_model_plots(results: Mapping[str, Any]) -> list[Drawn]:

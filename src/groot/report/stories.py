@@ -115,21 +115,23 @@ def _gains(
 def _story(
     before: Stage,
     after: Stage,
-    mine: int,
-    its: int,
+    place_before: int,
+    place_after: int,
     change: float,
     corrected: Mapping[str, Sequence[Corrected]],
 ) -> Story:
     assert after.measurement is not None
-    example, task, k = after.examples[its], after.measurement.task, after.measurement.k
+    example, task, k = after.examples[place_after], after.measurement.task, after.measurement.k
     gold = gold_of(example, task)
     return Story(
         example=example,
         gold=_pieces(example.text, gold, gold)[0],
         change=change,
-        before=[_shown(example, task, *pair) for pair in _ranked(before.candidates[mine], k)],
-        after=[_shown(example, task, *pair) for pair in _ranked(after.candidates[its], k)],
-        corrected=[_told(one) for one in corrected.get(example.id, [])[:1]],
+        before=[
+            _shown(example, task, *pair) for pair in _ranked(before.candidates[place_before], k)
+        ],
+        after=[_shown(example, task, *pair) for pair in _ranked(after.candidates[place_after], k)],
+        corrected=[_told(kept) for kept in corrected.get(example.id, [])[:1]],
     )
 
 
@@ -151,27 +153,29 @@ def _shown(example: Example, task: Task, rank: int, candidate: Candidate) -> Sho
     )
 
 
-def _pieces(text: str, gold: Gold | None, said: Gold | None) -> tuple[list[Piece], list[Piece]]:
+def _pieces(text: str, gold: Gold | None, output: Gold | None) -> tuple[list[Piece], list[Piece]]:
     """Spans are marked in the text, classes stand one by one, a text is set against its gold."""
-    if said is None:
+    if output is None:
         return [], []
-    if isinstance(said, str):
-        return _text_pieces(gold if isinstance(gold, str) else said, said), []
-    names = [one for one in said if isinstance(one, str)]
-    gold_names = [one for one in gold or () if isinstance(one, str) and not isinstance(gold, str)]
+    if isinstance(output, str):
+        return _text_pieces(gold if isinstance(gold, str) else output, output), []
+    names = [name for name in output if isinstance(name, str)]
+    gold_names = [
+        name for name in gold or () if isinstance(name, str) and not isinstance(gold, str)
+    ]
     if names or gold_names:
         pieces = [
             Piece(name, "right" if gold is None or name in gold_names else "spurious")
             for name in names
         ]
         return [*pieces, *(Piece(name, "missing") for name in gold_names if name not in names)], []
-    spans = [one for one in said if isinstance(one, Span)]
-    gold_spans = None if gold is None else [one for one in gold if isinstance(one, Span)]
+    spans = [span for span in output if isinstance(span, Span)]
+    gold_spans = None if gold is None else [span for span in gold if isinstance(span, Span)]
     return mark(text, gold_spans, spans)
 
 
-def _text_pieces(gold: str, said: str) -> list[Piece]:
-    wanted, words = gold.split(), said.split()
+def _text_pieces(gold: str, written: str) -> list[Piece]:
+    wanted, words = gold.split(), written.split()
     pieces: list[Piece] = []
     steps = difflib.SequenceMatcher(a=wanted, b=words, autojunk=False).get_opcodes()
     for kind, a, b, c, d in steps:
@@ -190,24 +194,26 @@ def correction_stories(corrected: Mapping[str, Sequence[Corrected]]) -> list[Cor
     there are to see (up to 4), then by what they gained.
     """
     firsts = sorted(
-        (found[0] for found in corrected.values()),
-        key=lambda one: (-min(len(one.corrections), 4), -one.gain, one.example_id),
+        (of_example[0] for of_example in corrected.values()),
+        key=lambda kept: (-min(len(kept.corrections), 4), -kept.gain, kept.example_id),
     )
-    return [_told(one) for one in firsts[:MOST_STORIES]]
+    return [_told(kept) for kept in firsts[:MOST_STORIES]]
 
 
-def _told(one: Corrected) -> CorrectionStory:
+def _told(corrected: Corrected) -> CorrectionStory:
     return CorrectionStory(
-        example_id=one.example_id,
-        gold=_stored_pieces(one, one.gold)[0],
-        candidate=_shown_stored(one, one.candidate),
-        corrections=[_shown_stored(one, row) for row in one.corrections[:MOST_CORRECTIONS]],
-        n_more=max(0, len(one.corrections) - MOST_CORRECTIONS),
+        example_id=corrected.example_id,
+        gold=_stored_pieces(corrected, corrected.gold)[0],
+        candidate=_shown_stored(corrected, corrected.candidate),
+        corrections=[
+            _shown_stored(corrected, row) for row in corrected.corrections[:MOST_CORRECTIONS]
+        ],
+        n_more=max(0, len(corrected.corrections) - MOST_CORRECTIONS),
     )
 
 
-def _shown_stored(one: Corrected, row: CandidateRow) -> Shown:
-    pieces, leftovers = _stored_pieces(one, row.output)
+def _shown_stored(corrected: Corrected, row: CandidateRow) -> Shown:
+    pieces, leftovers = _stored_pieces(corrected, row.output)
     return Shown(
         rank=0,
         reward=row.reward,
@@ -215,15 +221,15 @@ def _shown_stored(one: Corrected, row: CandidateRow) -> Shown:
         pieces=pieces,
         leftovers=leftovers,
         target=row.target if row.output is None else "",
-        is_exact=one.gold is not None and is_exact(one.gold, row.output),
+        is_exact=corrected.gold is not None and is_exact(corrected.gold, row.output),
         note=row.note,
     )
 
 
-def _stored_pieces(one: Corrected, said: Gold | None) -> tuple[list[Piece], list[Piece]]:
+def _stored_pieces(corrected: Corrected, output: Gold | None) -> tuple[list[Piece], list[Piece]]:
     """Spans of a text that is not known stand alone."""
-    if one.text or not isinstance(said, tuple):
-        return _pieces(one.text, one.gold, said)
-    spans = [span for span in said if isinstance(span, Span)]
-    gold = [span for span in one.gold or () if isinstance(span, Span)]
-    return (loose(gold, spans), []) if spans or gold else _pieces("", one.gold, said)
+    if corrected.text or not isinstance(output, tuple):
+        return _pieces(corrected.text, corrected.gold, output)
+    spans = [span for span in output if isinstance(span, Span)]
+    gold = [span for span in corrected.gold or () if isinstance(span, Span)]
+    return (loose(gold, spans), []) if spans or gold else _pieces("", corrected.gold, output)

@@ -38,8 +38,8 @@ class SpanMarginals:
 
     def of_text(self, text: int) -> list[tuple[WordSpan, float]]:
         """The spans of one text with their probabilities."""
-        some = slice(*np.searchsorted(self.texts, [text, text + 1]))
-        columns = (self.starts[some], self.ends[some], self.labels[some], self.probabilities[some])
+        own = slice(*np.searchsorted(self.texts, [text, text + 1]))
+        columns = (self.starts[own], self.ends[own], self.labels[own], self.probabilities[own])
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [((start, end, self.names[label]), p) for start, end, label, p in rows]
 
@@ -153,15 +153,17 @@ def best_spans(marginals: SpanMarginals, gains: np.ndarray, n_texts: int) -> lis
         gains: [N] of each span; those of no gain are never said.
         n_texts: texts of the batch.
     """
-    said: list[list[WordSpan]] = []
+    outputs: list[list[WordSpan]] = []
     edges = np.searchsorted(marginals.texts, np.arange(n_texts + 1)).tolist()
     for first, end in pairwise(edges):
         worthy = [index for index in range(first, end) if gains[index] > 0]
         worthy.sort(key=lambda index: marginals.ends[index])
         spans = [(int(marginals.starts[i]), int(marginals.ends[i])) for i in worthy]
         chosen = _heaviest(spans, [float(gains[i]) for i in worthy])
-        said.append([(*spans[at], marginals.names[marginals.labels[worthy[at]]]) for at in chosen])
-    return said
+        outputs.append(
+            [(*spans[at], marginals.names[marginals.labels[worthy[at]]]) for at in chosen]
+        )
+    return outputs
 
 
 def _heaviest(spans: Sequence[tuple[int, int]], weights: Sequence[float]) -> list[int]:

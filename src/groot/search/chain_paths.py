@@ -49,19 +49,19 @@ def best_paths(chains: Chains, k: int = 1, allowed: Automaton | None = None) -> 
     """
     if k < 1:
         raise ShapeError(f"k={k}: must be at least 1.")
-    found = _most_probable(chains, k)
+    paths = _most_probable(chains, k)
     if allowed is None:
-        return found
+        return paths
     # most texts keep the rules unasked: only the others are searched with them
-    broken = np.flatnonzero(~allowed.accepts(found.labels).all(axis=1))
+    broken = np.flatnonzero(~allowed.accepts(paths.labels).all(axis=1))
     per_search = max(1, AT_A_TIME // (allowed.following.size * chains.n_labels))
     for start in range(0, len(broken), per_search):
         texts = broken[start : start + per_search]
         legal = _best_paths(chains.take(texts), k, allowed)
-        found.labels[texts] = PADDING
-        found.labels[texts, :, : legal.labels.shape[2]] = legal.labels
-        found.log_p[texts] = legal.log_p
-    return found
+        paths.labels[texts] = PADDING
+        paths.labels[texts, :, : legal.labels.shape[2]] = legal.labels
+        paths.log_p[texts] = legal.log_p
+    return paths
 
 
 def _most_probable(chains: Chains, k: int) -> Paths:
@@ -71,9 +71,9 @@ def _most_probable(chains: Chains, k: int) -> Paths:
     labels, log_p = greedy_paths(chains)
     doubtful = np.flatnonzero(log_p <= -np.log(2.0))
     if len(doubtful):
-        found = _best_paths(chains.take(doubtful), k, None)
-        labels[doubtful, : found.labels.shape[2]] = found.labels[:, 0]
-        log_p[doubtful] = found.log_p[:, 0]
+        searched = _best_paths(chains.take(doubtful), k, None)
+        labels[doubtful, : searched.labels.shape[2]] = searched.labels[:, 0]
+        log_p[doubtful] = searched.log_p[:, 0]
     return Paths(labels[:, None], log_p[:, None])
 
 

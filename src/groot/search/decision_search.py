@@ -186,16 +186,16 @@ class _Search:
         shape = (len(self.lost), max((parents.shape[1] for _, parents, _ in history), default=1))
         log_p, last, rank = (part.cpu().numpy() for part in (done.log_p, done.round, done.rank))
         every = np.arange(len(self.lost))[:, None]
-        said = [done.said.cpu().numpy()]
+        indices = [done.said.cpu().numpy()]
         for round_ in range(len(history) - 1, -1, -1):
             texts, parents, says = (part.cpu().numpy() for part in history[round_])
             parent_of, said_by = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
             parent_of[texts, : parents.shape[1]] = parents
             said_by[texts, : parents.shape[1]] = says
             took_part = last >= round_
-            said.append(np.where(took_part, said_by[every, rank], 0))
+            indices.append(np.where(took_part, said_by[every, rank], 0))
             rank = np.where(took_part, parent_of[every, rank], rank)
-        chosen = np.stack(said[::-1], axis=2).tolist()  # [texts, k, rounds] indices of symbols
+        chosen = np.stack(indices[::-1], axis=2).tolist()  # [texts, k, rounds] indices of symbols
         paths = [
             [[symbol for index in path for symbol in symbols[index]] for path in of_text]
             for of_text in chosen

@@ -47,8 +47,10 @@ class _Prefixes:
     columns: np.ndarray
     log_p: np.ndarray
 
-    def __getitem__(self, some: np.ndarray | slice) -> _Prefixes:
-        return _Prefixes(self.text[some], self.size[some], self.columns[some], self.log_p[some])
+    def __getitem__(self, chosen: np.ndarray | slice) -> _Prefixes:
+        return _Prefixes(
+            self.text[chosen], self.size[chosen], self.columns[chosen], self.log_p[chosen]
+        )
 
     def __len__(self) -> int:
         return len(self.text)
@@ -59,7 +61,7 @@ class FollowUp:
 
     Args:
         batch: the texts, of a grammar whose state follows from the last token alone.
-        found: of each, by a search that noted what it dropped.
+        searches: what was found of each, by a search that noted what it dropped.
         steps: of that search, slot by slot.
         n_proven: targets that are to be proven.
     """
@@ -68,23 +70,23 @@ class FollowUp:
         self,
         batch: Batch,
         *,
-        found: Sequence[Found],
+        searches: Sequence[Found],
         steps: Sequence[SlotStep],
         n_proven: int,
     ) -> None:
         assert batch.tables.open_behind is not None
         self.batch, self.tables, self.open_behind = batch, batch.tables, batch.tables.open_behind
         self.is_open = (self.open_behind == 0).cpu().numpy()
-        self.n_slots, self.found, self.n_proven = np.array(batch.n_slots), found, n_proven
+        self.n_slots, self.searches, self.n_proven = np.array(batch.n_slots), searches, n_proven
         self.n_kept = [step.n_kept for step in steps]
         self.is_all = [step.is_all for step in steps]
         self.log_p = [step.log_p.cpu().numpy() for step in steps]
         self.parents = [step.parents.cpu().numpy() for step in steps]
         self.columns = [step.columns.cpu().numpy() for step in steps]
         # of each text, best first
-        self.best = [list(zip(result.log_p, result.paths, strict=True)) for result in found]
-        self.bounds = np.array([self._bound(text) for text in range(len(found))])
-        self.followed = np.zeros(len(found), dtype=np.int64)
+        self.best = [list(zip(result.log_p, result.paths, strict=True)) for result in searches]
+        self.bounds = np.array([self._bound(text) for text in range(len(searches))])
+        self.followed = np.zeros(len(searches), dtype=np.int64)
 
     def _bound(self, text: int) -> float:
         """Of the last target to be proven; what is not above it needs no looking at."""
@@ -93,12 +95,12 @@ class FollowUp:
 
     def run(self) -> list[Found]:
         """Of each text; those that are proven already are handed back as they are."""
-        lacking = np.array([not result.exact for result in self.found])
+        lacking = np.array([not result.exact for result in self.searches])
         # nothing that was dropped without a note is above this
         is_given_up = self._unknown() > self.bounds
         todo = self._dropped(np.flatnonzero(lacking & ~is_given_up))
         for _ in range(PASSES):
-            many = np.bincount(todo.text, minlength=len(self.found)) > max(self.n_kept) + MORE
+            many = np.bincount(todo.text, minlength=len(self.searches)) > max(self.n_kept) + MORE
             is_given_up |= many
             todo = todo[~many[todo.text]]
             if not len(todo):
@@ -108,13 +110,13 @@ class FollowUp:
         is_proven = lacking & ~is_given_up
         return [
             self._result(text) if is_proven[text] else result
-            for text, result in enumerate(self.found)
+            for text, result in enumerate(self.searches)
         ]
 
     def _result(self, text: int) -> Found:
         log_p, paths = zip(*self.best[text], strict=True)
         return dataclasses.replace(
-            self.found[text],
+            self.searches[text],
             paths=paths,
             log_p=log_p,
             exact=True,
@@ -123,7 +125,7 @@ class FollowUp:
 
     def _unknown(self) -> np.ndarray:
         """[B] no prefix that was dropped without a note is above this."""
-        unknown = np.full(len(self.found), -math.inf)
+        unknown = np.full(len(self.searches), -math.inf)
         for log_p, is_all in zip(self.log_p, self.is_all, strict=True):
             if not is_all:
                 of_slot = unknown[: len(log_p)]
@@ -134,10 +136,10 @@ class FollowUp:
         """The dropped prefixes of some texts that are above the bound."""
         owners, sizes, ranks, log_p = [], [], [], []
         for slot, values in enumerate(self.log_p):
-            some = texts[texts < len(values)]
-            dropped = values[some, self.n_kept[slot] :]
-            rows, places = np.nonzero(dropped > self.bounds[some, None])
-            owners.append(some[rows])
+            present = texts[texts < len(values)]
+            dropped = values[present, self.n_kept[slot] :]
+            rows, places = np.nonzero(dropped > self.bounds[present, None])
+            owners.append(present[rows])
             sizes.append(np.full(len(rows), slot + 1))
             ranks.append(places + self.n_kept[slot])
             log_p.append(dropped[rows, places])
@@ -179,43 +181,43 @@ class FollowUp:
             best = np.take_along_axis(liked, fits.argmax(1)[:, None], axis=1)[:, 0]
             columns[rows, slot] = np.where(fits.any(1), best, is_open.argmax(1))
 
-    def _pass(self, some: _Prefixes) -> _Prefixes:
+    def _pass(self, guesses: _Prefixes) -> _Prefixes:
         """The prefixes that leave these guesses by one choice; notes the guesses themselves."""
-        lengths = self.n_slots[some.text]
-        first, last = int(some.size.min()), int(lengths.max())
+        lengths = self.n_slots[guesses.text]
+        first, last = int(guesses.size.min()), int(lengths.max())
         batch, device = self.batch, self.batch.device
         template, places = self.tables.layout(batch.glue[:last])
-        columns = torch.from_numpy(some.columns[:, :last]).to(device)
-        tokens = template.expand(len(some), -1).clone()
+        columns = torch.from_numpy(guesses.columns[:, :last]).to(device)
+        tokens = template.expand(len(guesses), -1).clone()
         tokens[:, places[:-1]] = self.tables.choice_ids[columns[:, :-1]]
-        rows = torch.from_numpy(some.text).to(device)
+        rows = torch.from_numpy(guesses.text).to(device)
         _, hidden = batch.model.begin(
             batch.memory, rows, tokens, lexicon=batch.lexicon, at=places[first:]
         )
         logits = batch.model.logits(hidden, self.tables.choice_ids).float()
         logits = logits + self.open_behind[columns[:, first - 1 : -1]]
         following = logits.log_softmax(-1).cpu().numpy()  # [N, slots, A]
-        said = some.columns[:, first:last, None]
+        choices = guesses.columns[:, first:last, None]
         slots = np.arange(first, last)
-        is_guess = (slots >= some.size[:, None]) & (slots < lengths[:, None])
-        taken = np.where(is_guess, np.take_along_axis(following, said, axis=2)[:, :, 0], 0.0)
-        behind = some.log_p[:, None] + taken.cumsum(1)
-        self._note(some, behind[:, -1])
-        before = np.concatenate([some.log_p[:, None], behind[:, :-1]], axis=1)
+        is_guess = (slots >= guesses.size[:, None]) & (slots < lengths[:, None])
+        taken = np.where(is_guess, np.take_along_axis(following, choices, axis=2)[:, :, 0], 0.0)
+        behind = guesses.log_p[:, None] + taken.cumsum(1)
+        self._note(guesses, behind[:, -1])
+        before = np.concatenate([guesses.log_p[:, None], behind[:, :-1]], axis=1)
         leaving = np.where(is_guess[:, :, None], before[:, :, None] + following, -math.inf)
-        np.put_along_axis(leaving, said, -math.inf, axis=2)
-        row, slot, column = np.nonzero(leaving > self.bounds[some.text, None, None])
-        left = some.columns[row]
+        np.put_along_axis(leaving, choices, -math.inf, axis=2)
+        row, slot, column = np.nonzero(leaving > self.bounds[guesses.text, None, None])
+        left = guesses.columns[row]
         left[np.arange(len(row)), slot + first] = column
-        return _Prefixes(some.text[row], slot + first + 1, left, leaving[row, slot, column])
+        return _Prefixes(guesses.text[row], slot + first + 1, left, leaving[row, slot, column])
 
-    def _note(self, some: _Prefixes, log_p: np.ndarray) -> None:
+    def _note(self, guesses: _Prefixes, log_p: np.ndarray) -> None:
         """Take in whole targets with their log_p [N]."""
-        for row in np.flatnonzero(log_p > self.bounds[some.text]):
-            text = int(some.text[row])
-            path = tuple(self.tables.names[some.columns[row, : self.n_slots[text]]])
+        for row in np.flatnonzero(log_p > self.bounds[guesses.text]):
+            text = int(guesses.text[row])
+            path = tuple(self.tables.names[guesses.columns[row, : self.n_slots[text]]])
             best = self.best[text]
             best.append((float(log_p[row]), path))
             best.sort(key=lambda target: -target[0])
-            del best[max(self.n_proven, len(self.found[text].paths)) :]
+            del best[max(self.n_proven, len(self.searches[text].paths)) :]
             self.bounds[text] = self._bound(text)

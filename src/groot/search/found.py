@@ -101,12 +101,12 @@ def trace(
     Returns:
         [B, K, rounds]
     """
-    said = np.zeros((*ranks.shape, len(says)), dtype=np.int64)
+    steps = np.zeros((*ranks.shape, len(says)), dtype=np.int64)
     texts = np.arange(len(ranks))[:, None]
     for round_ in range(len(says) - 1, -1, -1):
-        said[:, :, round_] = says[round_][texts, ranks]
+        steps[:, :, round_] = says[round_][texts, ranks]
         ranks = parents[round_][texts, ranks]
-    return said
+    return steps
 
 
 def best_sums(lists: Sequence[Sequence[float]], k: int) -> list[tuple[tuple[int, ...], float]]:

@@ -51,8 +51,10 @@ class JointChains:
 
     def of_class(self, texts: np.ndarray, classes: np.ndarray) -> Chains:
         """The chains of texts [N], each given its class [N]."""
-        some = self.chains.take(texts)
-        return Chains(some.scores + self.in_class[classes][:, None], some.follows, some.lengths)
+        chains = self.chains.take(texts)
+        return Chains(
+            chains.scores + self.in_class[classes][:, None], chains.follows, chains.lengths
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,13 @@ def best_outputs(joint: JointChains, k: int = 1) -> Outputs:
         texts = np.flatnonzero(prior > log_p[:, -1])
         if not len(texts):
             break
-        found = best_paths(joint.of_class(texts, class_[texts]), k)
+        paths = best_paths(joint.of_class(texts, class_[texts]), k)
         more = np.full((len(texts), k, longest), PADDING)
-        more[:, :, : found.labels.shape[2]] = found.labels
-        values = np.concatenate([log_p[texts], prior[texts, None] + found.log_p], axis=1)
+        more[:, :, : paths.labels.shape[2]] = paths.labels
+        values = np.concatenate([log_p[texts], prior[texts, None] + paths.log_p], axis=1)
         best = np.argsort(-values, axis=1, kind="stable")[:, :k]
         named = np.repeat(class_[texts, None], k, axis=1)
-        named = np.where(found.log_p == -np.inf, NO_CLASS, named)
+        named = np.where(paths.log_p == -np.inf, NO_CLASS, named)
         both = np.concatenate([labels[texts], more], axis=1)
         labels[texts] = np.take_along_axis(both, best[:, :, None], axis=1)
         both = np.concatenate([classes[texts], named], axis=1)
@@ -123,8 +125,8 @@ def sample_outputs(joint: JointChains, uniforms: np.ndarray) -> Outputs:
     sums = np.exp(joint.class_log_p.astype(np.float64)).cumsum(axis=1)[:, None]  # [B, 1, C]
     classes = (sums > uniforms[:, :, :1] * sums[:, :, -1:]).argmax(axis=2)  # [B, K]
     texts = np.repeat(np.arange(n_texts), n_samples)
-    some = joint.of_class(texts, classes.reshape(-1))
-    drawn, log_p = sample_paths(some, uniforms[:, :, 1:].reshape(-1, 1, n_draws - 1))
+    chains = joint.of_class(texts, classes.reshape(-1))
+    drawn, log_p = sample_paths(chains, uniforms[:, :, 1:].reshape(-1, 1, n_draws - 1))
     prior = np.take_along_axis(joint.class_log_p.astype(np.float64), classes, axis=1)
     return Outputs(
         classes,

@@ -147,9 +147,9 @@ def _search(
     follows = follows and can_guess
     noted = DROPPED if follows else 1
     if can_guess and goal.k == goal.width == 1 and len(inputs) <= TEXTS_IN_PARALLEL:
-        found, steps = greedy_search(texts, noted=noted)
+        searches, steps = greedy_search(texts, noted=noted)
     else:
-        found, steps = slot_search(texts, goal, noted=noted)
-    if not follows or all(result.exact for result in found):
-        return found
-    return FollowUp(texts, found=found, steps=steps, n_proven=goal.n_proven).run()
+        searches, steps = slot_search(texts, goal, noted=noted)
+    if not follows or all(result.exact for result in searches):
+        return searches
+    return FollowUp(texts, searches=searches, steps=steps, n_proven=goal.n_proven).run()

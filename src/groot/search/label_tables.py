@@ -43,13 +43,13 @@ class LabelTables:
         self.says = torch.zeros(allowed.shape, dtype=torch.long)
         self.symbols: list[tuple[str, ...]] = [()]
         index_of: dict[tuple[str, ...], int] = {(): 0}
-        for place, (_, state, closes, said) in self._runs.items():
-            if said not in index_of:
-                index_of[said] = len(self.symbols)
-                self.symbols.append(said)
+        for place, (_, state, closes, symbols) in self._runs.items():
+            if symbols not in index_of:
+                index_of[symbols] = len(self.symbols)
+                self.symbols.append(symbols)
             self.next_states[place] = state
             self.closes[place] = int(closes)
-            self.says[place] = index_of[said]
+            self.says[place] = index_of[symbols]
         self.next_states = self.next_states.to(device)
         self.closes, self.says = self.closes.to(device), self.says.to(device)
         self._known: set[int] = set()
@@ -65,15 +65,15 @@ class LabelTables:
         for first, tokens in enumerate(grammar.tokens):
             for at, token in enumerate(tokens):
                 state, place, forced = first, at, []
-                said: list[str] = []
+                symbols: list[str] = []
                 while True:
                     symbol, closes = grammar.symbols[state][place], grammar.closes[state][place]
-                    said += [] if symbol is None else [symbol]
+                    symbols += [] if symbol is None else [symbol]
                     state, place = grammar.next_states[state][place], 0
                     if closes or len(grammar.tokens[state]) != 1:
                         break
                     forced.append(grammar.tokens[state][0])
-                runs[first, column_of[token]] = (tuple(forced), state, closes, tuple(said))
+                runs[first, column_of[token]] = (tuple(forced), state, closes, tuple(symbols))
         return runs
 
     @cached_property
@@ -103,8 +103,8 @@ class LabelTables:
     @cached_property
     def names(self) -> np.ndarray:
         """[A] the symbol that each token says, for a grammar that `keeps_step`."""
-        said = self.says.max(0).values.cpu().numpy()  # a token says the same in every state
-        return np.array([self.symbols[index][:1] or ("",) for index in said], dtype=object)[:, 0]
+        indices = self.says.max(0).values.cpu().numpy()  # a token says the same in every state
+        return np.array([self.symbols[index][:1] or ("",) for index in indices], dtype=object)[:, 0]
 
     @cached_property
     def forced(self) -> tuple[Tensor, Tensor]:
@@ -122,7 +122,7 @@ class LabelTables:
 
         The same tensor as before wherever it holds them all.
         """
-        ids = {token for some in glue for token in some}
+        ids = {token for part in glue for token in part}
         if self._lexicon is None or not ids <= self._known:
             self._known |= ids
             self._known.update(token for tokens in self.grammar.tokens for token in tokens)

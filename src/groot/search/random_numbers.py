@@ -26,8 +26,8 @@ def sample_keys(inputs: Sequence[Sequence[int]], n: int, seed: int) -> np.ndarra
     words = []
     for ids in inputs:
         text = tuple(ids)
-        said = np.array([seed, seen[text], *text], dtype=np.int64).tobytes()
-        words.append(int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little"))
+        content = np.array([seed, seen[text], *text], dtype=np.int64).tobytes()
+        words.append(int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little"))
         seen[text] += 1  # the same input again is another example
     keys = np.array(words, dtype=U64)[:, None]
     return _mix(keys + _mix(np.arange(1, n + 1, dtype=U64))[None]).reshape(-1)

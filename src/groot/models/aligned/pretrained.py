@@ -175,9 +175,9 @@ class PretrainedEncoder(nn.Module):
         for text, words in enumerate(texts):
             spelled = [self.pieces(word) for word in words]
             for window in windows([len(ids) for ids in spelled], self.capacity):
-                some = spelled[window.first : window.end]
-                ids = [*self._before, *(piece for word in some for piece in word), *self._behind]
-                places = list(accumulate(map(len, some), initial=len(self._before)))
+                read = spelled[window.first : window.end]
+                ids = [*self._before, *(piece for word in read for piece in word), *self._behind]
+                places = list(accumulate(map(len, read), initial=len(self._before)))
                 first, end = window.owned
                 inputs.append(torch.tensor(ids))
                 taken.append((text, first, places[first - window.first : end - window.first]))

@@ -119,15 +119,15 @@ class _Attention(torch.autograd.Function):
             for (group, asks, is_asked), bias in zip(_parts(groups), biases, strict=True):
                 asking = group.asking.laid_out(queries[asks])
                 asked = group.asked.laid_out(keys[is_asked])
-                said = group.asked.laid_out(values[is_asked])
+                answers = group.asked.laid_out(values[is_asked])
                 scores = asking @ asked.transpose(2, 3)
                 scores = scores.add_(bias) if bias.dtype == scores.dtype else scores + bias
                 weights = kept = scores.softmax(-1)
                 dropped = draw(weights, share) if share else None
                 if dropped is not None:
                     kept = without(weights, dropped, share)
-                group.asking.collect(kept.to(said.dtype) @ said, mixed[asks])
-                saved += [asking, asked, said, weights, kept, dropped]
+                group.asking.collect(kept.to(answers.dtype) @ answers, mixed[asks])
+                saved += [asking, asked, answers, weights, kept, dropped]
         context.save_for_backward(*saved)
         context.groups, context.share = groups, share
         context.rows, context.shapes = (len(queries), len(keys)), [bias.shape for bias in biases]
@@ -135,19 +135,21 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = (one.contiguous() for one in gradients)
+        (gradient,) = (each.contiguous() for each in gradients)
         n_asking, n_asked = context.rows
         of_queries, of_keys, of_values = (
             gradient.new_empty((n, gradient.shape[1])) for n in (n_asking, n_asked, n_asked)
         )
         of_biases: list[Tensor | None] = []
         for number, (group, asks, is_asked) in enumerate(_parts(context.groups)):
-            asking, asked, said, weights, kept, dropped = context.saved_tensors[
+            asking, asked, answers, weights, kept, dropped = context.saved_tensors[
                 6 * number : 6 * number + 6
             ]
             of_mixed = group.asking.spread(gradient[asks])
-            group.asked.collect(kept.to(said.dtype).transpose(2, 3) @ of_mixed, of_values[is_asked])
-            of_kept = (of_mixed @ said.transpose(2, 3)).to(weights.dtype)
+            group.asked.collect(
+                kept.to(answers.dtype).transpose(2, 3) @ of_mixed, of_values[is_asked]
+            )
+            of_kept = (of_mixed @ answers.transpose(2, 3)).to(weights.dtype)
             if dropped is not None:
                 of_kept = without(of_kept, dropped, context.share)
             of_scores = torch._softmax_backward_data(of_kept, weights, -1, weights.dtype)

@@ -82,8 +82,8 @@ class T5Decoding:
             (states.new_empty((n, heads, size, length)), states.new_empty((n, heads, length, size)))
             for _ in self.weights.blocks
         ]
-        some = max(1, TOKENS_AT_A_TIME // length) if states.device.type == "cpu" else n
-        for texts in (slice(first, first + some) for first in range(0, n, some)):
+        at_once = max(1, TOKENS_AT_A_TIME // length) if states.device.type == "cpu" else n
+        for texts in (slice(first, first + at_once) for first in range(0, n, at_once)):
             flat, there = states[texts].flatten(0, 1), None
             if self.cross_mask is not None:
                 flat, there = states[texts][mask[texts]], rows_at(mask[texts])

@@ -34,8 +34,8 @@ def t5_encode(weights: T5Weights, ids: Tensor, mask: Tensor) -> Tensor:
         lengths, order = lengths.sort(descending=True)
         parts = list(_chunks(lengths.tolist()))
     states: Tensor | None = None  # [B * S, d]
-    for some in parts:
-        rows, longest = order[some], int(lengths[some].max())
+    for part in parts:
+        rows, longest = order[part], int(lengths[part].max())
         inside = mask[rows, :longest]
         hidden, is_row = _encode(weights, ids[rows, :longest], inside)
         if states is None:

@@ -62,9 +62,9 @@ def encode(stack: Any, ids: Tensor, is_token: Tensor) -> Tensor:
     longest = int(lengths.max()) if len(lengths) else 0
     positions = first.compute_bias(longest, longest, device=ids.device)  # [1, heads, S, S]
     groups = []
-    for some in _alike(lengths.tolist()):
-        width = int(lengths[some.start])
-        real = is_token[some, :width]
+    for alike in _alike(lengths.tolist()):
+        width = int(lengths[alike.start])
+        real = is_token[alike, :width]
         laid = layout(real.flatten().nonzero()[:, 0], len(real), width, first.n_heads)
         groups.append(
             Group(laid, laid, positions[:, :, :width, :width] + _hiding(real, positions.dtype))
@@ -118,7 +118,7 @@ def tree_states(
         if is_last or not index:
             chunks = list(forest.chunks(asked=is_last))
             in_trees, to_texts, order = _groups(first, chunks, is_input, states.dtype)
-            said = states.index_select(0, order)  # as the trees stand
+            memory = states.index_select(0, order)  # as the trees stand
         layer = block.layer[0]
         attention, normed = layer.SelfAttention, _norm(layer.layer_norm, hidden)
         keys, values = attention.k(normed), attention.v(normed)
@@ -128,7 +128,7 @@ def tree_states(
 
         layer = block.layer[1]
         attention, normed = layer.EncDecAttention, _norm(layer.layer_norm, hidden)
-        keys, values = attention.k(said), attention.v(said)
+        keys, values = attention.k(memory), attention.v(memory)
         hidden = hidden + _drop(layer, _attend(attention, normed, keys, values, to_texts))
         hidden = _feed_forward(block.layer[2], hidden)
     return _drop(stack, _norm(stack.final_layer_norm, hidden))

@@ -151,8 +151,8 @@ def _activation(module: Any) -> Callable[[Tensor], Tensor]:
         return torch.relu_
     if type(module).__name__ == "NewGELUActivation":
         return partial(gelu, approximate="tanh")
-    found: Callable[[Tensor], Tensor] = module
-    return found
+    activation: Callable[[Tensor], Tensor] = module
+    return activation
 
 
 class FeedForward:
