@@ -75,13 +75,6 @@ def test_diverse_beams_take_other_tokens(toy):
         assert [text.tokens for text in some[::2]] == [text.tokens for text in some[1::2]]
 
 
-def test_the_state_of_training_is_left_as_it_was(toy):
-    model = toy.model()
-    model.training = True
-    beam_search(model, [[0]], k=2, max_new_tokens=2)
-    assert model.training
-
-
 def test_mistakes(toy):
     for settings, said in [
         ({"groups": 3}, "3 groups cannot share 4"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
 
 import pytest
 import torch
 from scipy.stats import chisquare
 
 from groot.errors import ConfigError, ModelError
+from groot.search.beams import beam_search
 from groot.search.sampling import sample
 
 
@@ -96,10 +98,11 @@ def test_greedy_takes_the_best_token_and_ends(toy):
         assert toy.END not in text.tokens[:-1]
 
 
-def test_the_state_of_training_is_left_as_it_was(toy):
+@pytest.mark.parametrize("write", [partial(sample, seed=0), partial(beam_search, k=2)])
+def test_the_state_of_training_is_left_as_it_was(toy, write):
     model = toy.model()
     model.training = True
-    sample(model, [[0]], max_new_tokens=2, seed=0)
+    write(model, [[0]], max_new_tokens=2)
     assert model.training
 
 

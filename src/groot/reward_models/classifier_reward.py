@@ -133,22 +133,14 @@ class ClassifierReward(nn.Module):
     def rewards(
         self, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]
     ) -> NoReturn:
-        """Refused: the ids of a generator mean nothing to a classifier.
+        """Refused: the ids of a generator mean nothing to a classifier, and prefixes have no pass.
 
         Raises:
             ModelError: always, with what to do instead.
         """
         raise ModelError(_NOT_CAUSAL)
 
-    def prefix_rewards(
-        self, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]
-    ) -> NoReturn:
-        """Refused: there is no pass that scores all prefixes.
-
-        Raises:
-            ModelError: always, with what to do instead.
-        """
-        raise ModelError(_NOT_CAUSAL)
+    prefix_rewards = rewards
 
     def begin(
         self, inputs: Sequence[Sequence[int]], rows: Tensor, tokens: Tensor | None = None
