@@ -312,7 +312,7 @@ def test_what_does_not_matter_never_stands_in_the_way(place, change, request):
 @pytest.mark.parametrize("place", ["train"], indirect=True)
 def test_other_numbers_are_measured_again_on_the_same_weights(place):
     """What is reported never chooses the weights: `optimise.selection_k` does (T9)."""
-    weights = mark_of_folder(place.out / "model")
+    weights, chosen_by = mark_of_folder(place.out / "model"), dev_numbers_of(place)
     place.settings["evaluation.k"] = 1
     train(place)
     assert mark_of_folder(place.out / "model") == weights
@@ -321,6 +321,17 @@ def test_other_numbers_are_measured_again_on_the_same_weights(place):
     shutil.rmtree(place.out)
     train(fresh)
     assert mark_of_folder(place.out / "model") == weights
+    assert dev_numbers_of(fresh) == chosen_by
+    assert {"eval_both", "eval_reward_top_k"} <= chosen_by[-1].keys()
+
+
+def dev_numbers_of(place: Place) -> list[dict[str, float]]:
+    """What chose the weights, measurement by measurement."""
+    lines = (json.loads(line) for line in (place.out / "log.jsonl").read_text().splitlines())
+    numbers = [
+        {name: value for name, value in line.items() if name.startswith("eval_")} for line in lines
+    ]
+    return [measured for measured in numbers if measured]
 
 
 # What a run that was killed reads again (F7)
