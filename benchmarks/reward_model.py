@@ -20,8 +20,8 @@ from torch import Tensor
 
 from groot.models.embedded_text import make_text_model
 from groot.objectives import partial_bradley_terry
-from groot.recipes.pair_items import PairItem
 from groot.recipes.pair_losses import pair_loss
+from groot.recipes.spelled_pairs import SpelledPair
 from groot.reward_models.prefix_model import RewardModel
 
 
@@ -31,16 +31,16 @@ def make_model(device: str) -> RewardModel:
     return RewardModel(backbone, "partial").to(device).train()
 
 
-def make_items(n_pairs: int, prompt: int, tokens: int, vocabulary: int) -> list[PairItem]:
+def make_items(n_pairs: int, prompt: int, tokens: int, vocabulary: int) -> list[SpelledPair]:
     rng = random.Random(1)
 
     def row(length: int) -> list[int]:
         return [rng.randrange(5, vocabulary) for _ in range(length)]
 
-    return [PairItem(row(prompt), row(tokens), row(tokens)) for _ in range(n_pairs)]
+    return [SpelledPair(row(prompt), row(tokens), row(tokens)) for _ in range(n_pairs)]
 
 
-def expanded_loss(model: RewardModel, items: list[PairItem], rows_at_once: int) -> Tensor:
+def expanded_loss(model: RewardModel, items: list[SpelledPair], rows_at_once: int) -> Tensor:
     """Loss [B], a row of prompt and prefix for each prefix, as a list of text pairs would give."""
     outputs = [output for item in items for output in (item.chosen, item.rejected)]
     inputs = [item.input_ids for item in items for _ in range(2)]
@@ -98,10 +98,10 @@ def main() -> None:
             if args.device != "cpu":
                 torch.accelerator.synchronize()
 
-        def one_pass(model: RewardModel = model, items: list[PairItem] = items) -> None:
+        def one_pass(model: RewardModel = model, items: list[SpelledPair] = items) -> None:
             step(pair_loss(model, items))
 
-        def expanded(model: RewardModel = model, items: list[PairItem] = items) -> None:
+        def expanded(model: RewardModel = model, items: list[SpelledPair] = items) -> None:
             step(expanded_loss(model, items, args.rows))
 
         timings = alternate(

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from groot.models.loading import load_model
-from groot.recipes.pair_items import PairItem
 from groot.recipes.pair_learner import open_learner
 from groot.recipes.pair_losses import pair_loss
 from groot.recipes.reward_model_settings import RewardModelSettings
+from groot.recipes.spelled_pairs import SpelledPair
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_output_rows_that_nothing_reads_are_not_trained(untied, kind, is_trained
 def test_weights_are_chosen_by_the_order_of_pairs_alone(untied):
     """The consistency of kind "vocabulary" moves with the model, so it measures nothing."""
     learner = open_learner(untied, RewardModelSettings(kind="vocabulary"))
-    items = [PairItem([7, 8], [20, 21, 1], [22, 1]), PairItem([9], [23, 1], [24, 25, 1])]
+    items = [SpelledPair([7, 8], [20, 21, 1], [22, 1]), SpelledPair([9], [23, 1], [24, 25, 1])]
     measured = learner.measure(items)["minus_loss"]
     wanted = -pair_loss(learner.model, items, is_measured=True).mean().item()
     assert measured == pytest.approx(wanted, abs=1e-5)

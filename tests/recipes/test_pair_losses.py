@@ -7,8 +7,8 @@ import torch
 
 from groot.models.loading import load_model
 from groot.objectives import REWARD_OBJECTIVES
-from groot.recipes.pair_items import PairItem
 from groot.recipes.pair_losses import OBJECTIVE_OF, pair_loss, pair_scores
+from groot.recipes.spelled_pairs import SpelledPair
 from groot.reward_models.prefix_model import RewardModel
 
 
@@ -19,8 +19,8 @@ def random_items(seed=3):
         return [rng.randrange(5, 290) for _ in range(length)]
 
     return [
-        PairItem(row(4), row(5), row(3), 0.9, 0.2),
-        PairItem(row(2), row(1), row(4), 0.5, 0.1),
+        SpelledPair(row(4), row(5), row(3), 0.9, 0.2),
+        SpelledPair(row(2), row(1), row(4), 0.5, 0.1),
     ]
 
 

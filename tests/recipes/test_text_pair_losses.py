@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from groot.evaluation.reward_pairs import PairScores
-from groot.recipes.pair_items import TextPairItem
+from groot.recipes.spelled_pairs import SpelledTextPair
 from groot.recipes.text_pair_losses import text_pair_loss, text_pair_scores
 from groot.reward_models.classifier_reward import new_classifier
 
 
 def item(prompt, chosen, rejected, model):
     ids = [model.spell(text)[0] for text in (chosen, rejected)]
-    return TextPairItem([], *ids, 1.0, 0.0, prompt, chosen, rejected)
+    return SpelledTextPair([], *ids, 1.0, 0.0, prompt, chosen, rejected)
 
 
 def test_the_loss_is_bradley_terry_of_whole_outputs(make_encoder_folder, tmp_path):

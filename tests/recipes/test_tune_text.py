@@ -9,7 +9,7 @@ from groot.data.preferences import Preference
 from groot.engine.ledger import read_ledger
 from groot.errors import ConfigError, DataError
 from groot.models.loading import load_model
-from groot.recipes.tune_losses import TuneItem, dpo_loss, grpo_loss, token_log_ps
+from groot.recipes.tune_losses import PromptTexts, dpo_loss, grpo_loss, token_log_ps
 from groot.recipes.tune_text import TuneSettings, tune_text
 from groot.rewards.compose import OwnPart, Reward
 from groot.types import Example
@@ -95,7 +95,7 @@ CASES = [([7, 8, 9], ((20, 21, 3), (22, 3))), ([10, 11], ((23, 24), (25, 26, 27,
 def items_of(generator, *, old=True):
     log_ps = token_log_ps(generator, CASES)
     return [
-        TuneItem(ids, targets, (1.0, 0.0), log_p if old else (), log_p)
+        PromptTexts(ids, targets, (1.0, 0.0), log_p if old else (), log_p)
         for (ids, targets), log_p in zip(CASES, log_ps, strict=True)
     ]
 

@@ -19,9 +19,9 @@ from groot.models.loading import add_lora, load_model
 from groot.models.model_folder import SETTINGS_FILE, model_folder
 from groot.models.prompts import Prompts
 from groot.models.text_model import TextModel
-from groot.recipes.pair_items import PairItem, Spell, classifier_speller, prefix_speller
 from groot.recipes.pair_losses import pair_loss, pair_scores
 from groot.recipes.reward_model_settings import RewardModelSettings
+from groot.recipes.spelled_pairs import Spell, SpelledPair, classifier_speller, prefix_speller
 from groot.recipes.text_pair_losses import text_pair_loss, text_pair_scores
 from groot.reward_models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.reward_models.prefix_model import RewardModel
@@ -42,7 +42,7 @@ class SpelledPairs:
         missed: a line on each pair that cannot be used.
     """
 
-    items: list[PairItem]
+    items: list[SpelledPair]
     prompts: list[str]
     missed: list[str]
 
@@ -67,7 +67,7 @@ class PairLearner:
 
     def spelled(self, pairs: Sequence[Preference]) -> SpelledPairs:
         """Preferences in the tokens of the model."""
-        items: list[PairItem] = []
+        items: list[SpelledPair] = []
         prompts: list[str] = []
         missed: list[str] = []
         for pair in pairs:
@@ -80,7 +80,7 @@ class PairLearner:
         return SpelledPairs(items, prompts, missed)
 
     @torch.no_grad()
-    def measure(self, items: Sequence[PairItem]) -> dict[str, float]:
+    def measure(self, items: Sequence[SpelledPair]) -> dict[str, float]:
         """Minus the mean loss on pairs, and the share of pairs that the model orders right."""
         self.model.eval()
         losses: list[float] = []

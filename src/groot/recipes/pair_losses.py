@@ -9,7 +9,7 @@ from torch import Tensor
 
 from groot.evaluation.reward_pairs import PairScores, n_shared
 from groot.objectives import REWARD_OBJECTIVES
-from groot.recipes.pair_items import PairItem
+from groot.recipes.spelled_pairs import SpelledPair
 from groot.reward_models.kinds import RewardKind
 from groot.reward_models.prefix_model import RewardModel
 
@@ -24,7 +24,7 @@ OBJECTIVE_OF: Mapping[RewardKind, str] = {
 
 
 def pair_loss(
-    model: RewardModel, items: Sequence[PairItem], *, is_measured: bool = False
+    model: RewardModel, items: Sequence[SpelledPair], *, is_measured: bool = False
 ) -> Tensor:
     """Loss [B] of the model's kind on pairs; all prefixes of both outputs in one pass.
 
@@ -56,7 +56,7 @@ def pair_loss(
 
 @torch.no_grad()
 def pair_scores(
-    model: RewardModel, items: Sequence[PairItem], *, batch_size: int = 64
+    model: RewardModel, items: Sequence[SpelledPair], *, batch_size: int = 64
 ) -> list[PairScores]:
     """The rewards of all prefixes of the outputs of pairs, in the order of the items."""
     model.eval()

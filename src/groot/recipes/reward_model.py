@@ -22,10 +22,10 @@ from groot.evaluation.reward_pairs import pair_report
 from groot.models.embedded import count_parameters, parameter_groups
 from groot.models.model_marks import mark_of_model
 from groot.recipes.model_run import MODEL, ModelRun, Results, RunPlace, make_model
-from groot.recipes.pair_items import PairItem
 from groot.recipes.pair_learner import PairLearner, SpelledPairs, open_learner
 from groot.recipes.reward_model_settings import RewardModelSettings
 from groot.recipes.run_marks import settings_that_bind
+from groot.recipes.spelled_pairs import SpelledPair
 from groot.reward_models.folders import open_reward_model
 
 RESULTS_FILE = "results.json"
@@ -179,7 +179,7 @@ def plan_reward_model(
 
 def fit_reward_model(
     learner: PairLearner,
-    items: Sequence[PairItem],
+    items: Sequence[SpelledPair],
     settings: RewardModelSettings,
     context: StageContext,
 ) -> StageResult:

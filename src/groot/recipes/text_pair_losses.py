@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from groot.evaluation.reward_pairs import N_TENTHS, PairScores, n_shared
-from groot.recipes.pair_items import TextPairItem
+from groot.recipes.spelled_pairs import SpelledTextPair
 from groot.reward_models.classifier_reward import ClassifierReward
 
 
 def text_pair_loss(
-    model: ClassifierReward, items: Sequence[TextPairItem], *, is_measured: bool = False
+    model: ClassifierReward, items: Sequence[SpelledTextPair], *, is_measured: bool = False
 ) -> Tensor:
     """Bradley-Terry loss [B] of whole outputs: -log sigmoid(r(chosen) - r(rejected)).
 
@@ -36,7 +36,7 @@ def text_pair_loss(
 
 @torch.no_grad()
 def text_pair_scores(
-    model: ClassifierReward, items: Sequence[TextPairItem], *, batch_size: int = 64
+    model: ClassifierReward, items: Sequence[SpelledTextPair], *, batch_size: int = 64
 ) -> list[PairScores]:
     """The rewards of both outputs of pairs, and of their prefixes at each tenth of the length.
 

@@ -10,7 +10,7 @@ import torch
 from groot.data.preferences import Preference, cut_held_out
 from groot.errors import DataError
 from groot.recipes.model_run import MODEL, Results
-from groot.recipes.tune_losses import TuneItem, dpo_loss, token_log_ps
+from groot.recipes.tune_losses import PromptTexts, dpo_loss, token_log_ps
 from groot.recipes.tuning import Tuning
 from groot.writer.generator import Generator
 
@@ -68,7 +68,7 @@ def learn_dpo(tuning: Tuning, preferences: Sequence[Preference]) -> Results:
     }
 
 
-def pair_items(frozen: Generator, pairs: Sequence[Preference]) -> list[TuneItem]:
+def pair_items(frozen: Generator, pairs: Sequence[Preference]) -> list[PromptTexts]:
     """Pairs in token ids; those with outputs that are too long, or equal, are left out."""
     spelled = [
         (
@@ -84,6 +84,6 @@ def pair_items(frozen: Generator, pairs: Sequence[Preference]) -> list[TuneItem]
     ]
     reference = token_log_ps(frozen, usable)
     return [
-        TuneItem(ids, targets, (1.0, 0.0), (), log_p)
+        PromptTexts(ids, targets, (1.0, 0.0), (), log_p)
         for (ids, targets), log_p in zip(usable, reference, strict=True)
     ]

@@ -11,7 +11,7 @@ import torch
 from groot.engine.run_folder import RunFolder
 from groot.errors import DataError
 from groot.recipes.model_run import MODEL, Results
-from groot.recipes.tune_losses import TuneItem, grpo_loss, token_log_ps
+from groot.recipes.tune_losses import PromptTexts, grpo_loss, token_log_ps
 from groot.recipes.tune_settings import TuneSettings
 from groot.recipes.tuning import Tuning
 from groot.rewards import Reward
@@ -124,7 +124,7 @@ def _prompts_of(tuning: Tuning, learnt: Sequence[Example], number: int) -> list[
 
 
 def _learn_round(
-    tuning: Tuning, items: Sequence[TuneItem], held: Sequence[Example], reward: Reward, name: str
+    tuning: Tuning, items: Sequence[PromptTexts], held: Sequence[Example], reward: Reward, name: str
 ) -> Round | None:
     """Train on the samples of a round; None where all samples of each prompt have one reward."""
     if not items:
@@ -144,7 +144,7 @@ def _learn_round(
 
 def _sampled_items(
     tuning: Tuning, examples: Sequence[Example], reward: Reward, number: int
-) -> list[TuneItem]:
+) -> list[PromptTexts]:
     """Groups of samples with rewards; those whose samples all have one reward are left out."""
     tuned, settings = tuning.tuned, tuning.settings
     written = sample(
@@ -166,7 +166,7 @@ def _sampled_items(
     ]
     log_ps = zip(token_log_ps(tuned, cases), token_log_ps(tuning.frozen, cases), strict=True)
     return [
-        TuneItem(ids, targets, tuple(rewards[row]), old, reference)
+        PromptTexts(ids, targets, tuple(rewards[row]), old, reference)
         for row, (ids, targets), (old, reference) in zip(differing, cases, log_ps, strict=True)
     ]
 

@@ -16,7 +16,7 @@ from groot.writer.generator import Generator
 
 
 @dataclass(frozen=True, slots=True)
-class TuneItem:
+class PromptTexts:
     """A prompt with texts to learn from.
 
     Args:
@@ -60,7 +60,7 @@ def token_log_ps(
     return found
 
 
-def dpo_loss(model: Any, items: Sequence[TuneItem], *, beta: float) -> Tensor:
+def dpo_loss(model: Any, items: Sequence[PromptTexts], *, beta: float) -> Tensor:
     """`objectives.dpo` [B] of items with two texts, the first of which is better."""
     log_p, _, rewards, is_real = _read(model, items)
     reference = log_p.new_tensor(
@@ -69,7 +69,7 @@ def dpo_loss(model: Any, items: Sequence[TuneItem], *, beta: float) -> Tensor:
     return dpo(log_p.sum(2), rewards, is_real, reference_log_p=reference, beta=beta)
 
 
-def grpo_loss(model: Any, items: Sequence[TuneItem], *, kl: float, clip: float) -> Tensor:
+def grpo_loss(model: Any, items: Sequence[PromptTexts], *, kl: float, clip: float) -> Tensor:
     """`objectives.grpo` [B] of items with groups of equal size."""
     log_p, is_token, rewards, is_real = _read(model, items)
 
@@ -90,7 +90,7 @@ def grpo_loss(model: Any, items: Sequence[TuneItem], *, kl: float, clip: float) 
     )
 
 
-def _read(model: Any, items: Sequence[TuneItem]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _read(model: Any, items: Sequence[PromptTexts]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """log_p and is_token [B, K, T], rewards and is_real [B, K] of items of K texts each."""
     size, group = len(items), len(items[0].targets)
     flat = [list(target) for item in items for target in item.targets]

@@ -15,7 +15,7 @@ from groot.engine.stage import StageContext, StageResult, StageSettings, train_s
 from groot.models.embedded import parameter_groups
 from groot.models.text_model import set_dropout
 from groot.recipes.model_run import ModelRun
-from groot.recipes.tune_losses import TuneItem
+from groot.recipes.tune_losses import PromptTexts
 from groot.recipes.tune_settings import TuneSettings
 from groot.studies.open_guides import open_generator
 from groot.writer.generator import Generator
@@ -39,11 +39,11 @@ class Tuning:
 
     def train(
         self,
-        items: Sequence[TuneItem],
+        items: Sequence[PromptTexts],
         context: StageContext,
         *,
         name: str,
-        loss_of: Callable[[Any, Sequence[TuneItem]], Tensor],
+        loss_of: Callable[[Any, Sequence[PromptTexts]], Tensor],
         evaluations: int = 1,
         measure_first: bool = False,
     ) -> StageResult:

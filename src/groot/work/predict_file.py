@@ -28,7 +28,7 @@ from groot.engine.events import (
 from groot.errors import OutputError
 from groot.work.continued_file import STANDARD, ContinuedFile
 from groot.work.predicted_file import PredictedFile
-from groot.work.predicted_lines import Row, is_same, parse_line
+from groot.work.predicted_lines import InputLine, is_same, parse_line
 from groot.work.predictor import Predictor, Request
 
 
@@ -94,7 +94,7 @@ def _rows(
     events: OnEvent,
     *,
     is_plain_text: bool,
-) -> Iterator[Row]:
+) -> Iterator[InputLine]:
     """The readable lines; the others are counted and go to the side file. Blank lines are none."""
     for number, line in lines:
         try:
@@ -114,9 +114,9 @@ def _rows(
             done.errors = output.errors_path
 
 
-def _check_continued(output: ContinuedFile, rows: Iterator[Row], predictor: Predictor) -> int:
+def _check_continued(output: ContinuedFile, rows: Iterator[InputLine], predictor: Predictor) -> int:
     """Move rows behind the texts that output holds already; return how many those are."""
-    row: Row | None = None
+    row: InputLine | None = None
     written: dict[str, Any] = {}
     count = 0
     for count, written in enumerate(output.written(), start=1):

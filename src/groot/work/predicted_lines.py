@@ -16,7 +16,7 @@ from groot.writer.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputLine:
     """One readable line of the input.
 
     Args:
@@ -28,11 +28,11 @@ class Row:
     example: Example
 
 
-def line_of(row: Row, found: Prediction, *, task: Task) -> dict[str, Any]:
+def line_of(row: InputLine, found: Prediction, *, task: Task) -> dict[str, Any]:
     """One line of the output.
 
     >>> one = Candidate("greet", ("greet",), log_p=0.0)
-    >>> line_of(Row(7, Example("hi")), Prediction([one], 1.0, {"greet": 1.0}), task="classes")
+    >>> line_of(InputLine(7, Example("hi")), Prediction([one], 1.0, {"greet": 1.0}), task="classes")
     ... # doctest: +NORMALIZE_WHITESPACE
     {'id': 7, 'text': 'hi', 'covered': 1.0,
      'candidates': [{'classes': ['greet'], 'probabilities': [1.0],
@@ -80,7 +80,7 @@ def _output_of(
     }
 
 
-def parse_line(line: str, source: str, default_id: str, *, is_plain_text: bool) -> Row:
+def parse_line(line: str, source: str, default_id: str, *, is_plain_text: bool) -> InputLine:
     """The text (or tokens) and id of a line of the input; gold, where there is some, is ignored.
 
     Raises:
@@ -100,7 +100,7 @@ def parse_line(line: str, source: str, default_id: str, *, is_plain_text: bool) 
     example = read_row(asked, source, default_id)
     assert isinstance(example, Example)  # a row without gold has no tags
     is_number = type(value.get("id")) is int
-    return Row(value["id"] if is_number else example.id, example)
+    return InputLine(value["id"] if is_number else example.id, example)
 
 
 def is_same(mine: Mapping[str, Any], written: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from groot.studies.probability_settings import ProbabilitySettings, model_mark
 from groot.studies.threshold import above_thresholds, open_thresholds
 from groot.work.guide_choice import GuideChoice, opened_guide
 from groot.work.predicted_file import PredictedFile
-from groot.work.predicted_lines import Row, line_of
+from groot.work.predicted_lines import InputLine, line_of
 from groot.writer.folders import load
 from groot.writer.prediction import Prediction, PredictSettings
 from groot.writer.writer import Writer
@@ -129,11 +129,11 @@ class Predictor:
         )
         return cls(writer, settings, thresholds_of(folder, writer, request))
 
-    def predict(self, rows: Sequence[Row]) -> list[Prediction]:
+    def predict(self, rows: Sequence[InputLine]) -> list[Prediction]:
         """What the writer says of rows, nothing dropped."""
         return self.writer.predict([row.example for row in rows], self.settings)
 
-    def lines(self, rows: Sequence[Row], done: PredictedFile) -> Iterator[dict[str, Any]]:
+    def lines(self, rows: Sequence[InputLine], done: PredictedFile) -> Iterator[dict[str, Any]]:
         """The line of each row, what is below its threshold left out; counted in `done`."""
         for row, prediction in zip(rows, self.predict(rows), strict=True):
             first = items_of(prediction.candidates[0].output) if prediction.candidates else ()

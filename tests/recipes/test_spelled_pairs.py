@@ -6,7 +6,7 @@ import pytest
 
 from groot.data.preferences import Preference
 from groot.models.loading import load_model
-from groot.recipes.pair_items import PairItem, prefix_speller
+from groot.recipes.spelled_pairs import SpelledPair, prefix_speller
 from groot.reward_models.prefix_model import RewardModel
 from groot.types import Span
 from groot.writer.text_notation import TextNotation
@@ -29,7 +29,7 @@ def speller(model, *, max_new_tokens=sys.maxsize):
 )
 def test_rewards_are_those_of_the_pair_or_1_and_0(model, rewards, wanted):
     item = speller(model)(Preference("play", "nina", "paris", *rewards))
-    assert item == PairItem(
+    assert item == SpelledPair(
         model.prompts.input_ids("play"),
         model.prompts.target_ids("nina"),
         model.prompts.target_ids("paris"),

@@ -14,7 +14,7 @@ from groot.writer.notation import Notation
 
 
 @dataclass(frozen=True, slots=True)
-class PairItem:
+class SpelledPair:
     """A preference in token ids.
 
     Args:
@@ -31,7 +31,7 @@ class PairItem:
 
 
 @dataclass(frozen=True, slots=True)
-class TextPairItem(PairItem):
+class SpelledTextPair(SpelledPair):
     """A preference for a classifier, which reads texts; the ids say how long they are.
 
     Args:
@@ -43,8 +43,8 @@ class TextPairItem(PairItem):
     rejected_text: str = ""
 
 
-Spell = Callable[[Preference], PairItem | str]
-"""How a preference is written for a model: its item, or the reason why there is none."""
+Spell = Callable[[Preference], SpelledPair | str]
+"""How a preference is written for a model: itself in token ids, or the reason why not."""
 
 SAME_TOKENS = "chosen and rejected are the same tokens"
 
@@ -58,7 +58,7 @@ def prefix_speller(model: RewardModel, notation: Notation) -> Spell:
     """
     limit = position_limit(model.backbone)
 
-    def spell(pair: Preference) -> PairItem | str:
+    def spell(pair: Preference) -> SpelledPair | str:
         example_and_outputs = _example_and_outputs(pair, is_text=notation.task == "text")
         if isinstance(example_and_outputs, str):
             return example_and_outputs
@@ -79,7 +79,7 @@ def prefix_speller(model: RewardModel, notation: Notation) -> Spell:
             return f"{needed} tokens of prompt and output, but the model has {limit} positions"
         if chosen == rejected:
             return SAME_TOKENS
-        return PairItem(prompt, chosen, rejected, *_rewards(pair))
+        return SpelledPair(prompt, chosen, rejected, *_rewards(pair))
 
     return spell
 
@@ -87,7 +87,7 @@ def prefix_speller(model: RewardModel, notation: Notation) -> Spell:
 def classifier_speller(model: ClassifierReward) -> Spell:
     """How preferences are read by a classifier: as texts, in tokens of its own."""
 
-    def spell(pair: Preference) -> PairItem | str:
+    def spell(pair: Preference) -> SpelledPair | str:
         if pair.chosen_output is not None or pair.rejected_output is not None:
             return "its outputs are labels, and a classifier reads texts"
         chosen, rejected = (model.spell(text)[0] for text in (pair.chosen, pair.rejected))
@@ -98,7 +98,7 @@ def classifier_speller(model: ClassifierReward) -> Spell:
             return "an output has no token that the classifier knows"
         if chosen == rejected:
             return SAME_TOKENS
-        return TextPairItem(
+        return SpelledTextPair(
             [],
             chosen,
             rejected,
