@@ -28,11 +28,12 @@ class InputLine:
     example: Example
 
 
-def line_of(row: InputLine, found: Prediction, *, task: Task) -> dict[str, Any]:
+def line_of(row: InputLine, prediction: Prediction, *, task: Task) -> dict[str, Any]:
     """One line of the output.
 
-    >>> one = Candidate("greet", ("greet",), log_p=0.0)
-    >>> line_of(InputLine(7, Example("hi")), Prediction([one], 1.0, {"greet": 1.0}), task="classes")
+    >>> greet = Candidate("greet", ("greet",), log_p=0.0)
+    >>> predicted = Prediction([greet], 1.0, {"greet": 1.0})
+    >>> line_of(InputLine(7, Example("hi")), predicted, task="classes")
     ... # doctest: +NORMALIZE_WHITESPACE
     {'id': 7, 'text': 'hi', 'covered': 1.0,
      'candidates': [{'classes': ['greet'], 'probabilities': [1.0],
@@ -41,15 +42,17 @@ def line_of(row: InputLine, found: Prediction, *, task: Task) -> dict[str, Any]:
     return {
         "id": row.id,
         "text": row.example.text,
-        **({} if found.exact is None else {"exact": found.exact}),
-        **({} if found.covered is None else {"covered": found.covered}),
+        **({} if prediction.exact is None else {"exact": prediction.exact}),
+        **({} if prediction.covered is None else {"covered": prediction.covered}),
         "candidates": [
             {
-                **_output_of(one, task, found.probabilities),
-                "log_p": one.log_p,
-                "probability": None if one.log_p is None else min(1.0, math.exp(one.log_p)),
+                **_output_of(candidate, task, prediction.probabilities),
+                "log_p": candidate.log_p,
+                "probability": (
+                    None if candidate.log_p is None else min(1.0, math.exp(candidate.log_p))
+                ),
             }
-            for one in found.candidates
+            for candidate in prediction.candidates
         ],
     }
 
@@ -103,25 +106,25 @@ def parse_line(line: str, source: str, default_id: str, *, is_plain_text: bool) 
     return InputLine(value["id"] if is_number else example.id, example)
 
 
-def is_same(mine: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
+def is_same(predicted: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
     """Whether two lines say the same; numbers may differ by what a batch's padding changes."""
 
-    def said(line: Mapping[str, Any]) -> list[Any]:
+    def outputs(line: Mapping[str, Any]) -> list[Any]:
         return [
             {
-                **{name: value for name, value in one.items() if name not in numbers},
+                **{name: value for name, value in candidate.items() if name not in numbers},
                 "spans": [
                     {name: value for name, value in span.items() if name != "probability"}
-                    for span in one.get("spans", ())
+                    for span in candidate.get("spans", ())
                 ],
             }
-            for one in line["candidates"]
+            for candidate in line["candidates"]
         ]
 
     numbers = ("log_p", "probability", "probabilities", "spans")
-    pairs = zip(mine["candidates"], written["candidates"], strict=False)
-    return said(mine) == said(written) and all(
-        _is_close(one["log_p"], other.get("log_p")) for one, other in pairs
+    pairs = zip(predicted["candidates"], written["candidates"], strict=False)
+    return outputs(predicted) == outputs(written) and all(
+        _is_close(now["log_p"], before.get("log_p")) for now, before in pairs
     )
 
 
