@@ -95,6 +95,17 @@ def test_training_is_a_function_of_the_seed() -> None:
     assert not torch.equal(first, made(TEXTS))
 
 
+def test_what_was_read_before_changes_no_training() -> None:
+    states = []
+    for read_before in ([], [("now", "simone", "nina", "play")]):
+        torch.manual_seed(1)
+        some = encoder(drop_features=0.5)
+        some.table.form_ids(word for words in read_before for word in words)
+        torch.manual_seed(2)
+        states.append(some.train()(TEXTS))
+    assert torch.equal(*states)
+
+
 def test_json_keeps_every_row() -> None:
     table = WordTable.of_texts(TEXTS)
     again = WordTable.from_json(table.to_json())

@@ -121,8 +121,9 @@ class AlignedLabeler(nn.Module):
         if self.classes:
             is_word = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
             class_log_p, in_class = decoder.class_log_p(states, is_word), decoder.in_class
-        tensors = (decoder.scores(states), decoder.follows(), lengths, class_log_p, in_class)
-        return LabelTables(*(tensor.detach().cpu().numpy() for tensor in tensors))
+        scored = (decoder.scores(states), decoder.follows(), class_log_p, in_class)
+        scores, follows, *by_class = (each.detach().float().cpu().numpy() for each in scored)
+        return LabelTables(scores, follows, lengths.cpu().numpy(), *by_class)
 
 
 def _find(table: dict[str, int], name: str) -> int:

@@ -98,7 +98,7 @@ class WordEncoder(nn.Module):
     def _vectors(self, forms: np.ndarray) -> Tensor:
         """[N, size] of words of these forms [N], normalised."""
         settings, device = self.settings, self.unknown.device
-        different, places = np.unique(forms, return_inverse=True)
+        different, places = in_order(forms)
         rows = torch.from_numpy(self.table.feature_rows(different))  # [forms, MAX_FEATURES]
         weights = (rows != ABSENT).float()
         words = torch.from_numpy(self.table.word_rows(forms))  # [N]
@@ -108,7 +108,7 @@ class WordEncoder(nn.Module):
         described = functional.embedding_bag(
             rows.to(device),
             self.features.weight,
-            per_sample_weights=weights.to(device),
+            per_sample_weights=weights.to(self.features.weight),
             mode="sum",
             padding_idx=ABSENT,
             sparse=self.features.sparse,
@@ -137,6 +137,22 @@ class WordEncoder(nn.Module):
         """An untrained encoder of a saved shape, for weights to be loaded into."""
         settings = WordEncoderSettings(**saved["settings"])
         return cls(WordTable.from_json(saved["table"]), settings)
+
+
+def in_order(forms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones of N forms as they come first, and the place of each of the N there.
+
+    Ids of forms tell what was read before; what is drawn for a form must not follow from it.
+
+    >>> different, places = in_order(np.array([7, 2, 7]))
+    >>> different.tolist(), places.tolist()
+    ([7, 2], [0, 1, 0])
+    """
+    different, first, places = np.unique(forms, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return different[order], rank[places]
 
 
 def _read(lstm: nn.LSTM, padded: Tensor) -> Tensor:
