@@ -15,6 +15,7 @@ from groot.models.embedded_text import make_text_model
 from groot.recipes.make_writer import make_labeler
 from groot.reward_models.folders import open_reward_model
 from groot.reward_models.prefix_model import RewardModel
+from groot.types import Span
 
 TEXTS = ["play nina simone in paris", "book a table in may", ""]
 
@@ -150,3 +151,20 @@ def test_steer_needs_texts(groot, folders, tmp_path):
     words = ("steer", folders / "labeler")
     empty = groot(*words, "--data", tmp_path / "none.jsonl", "--out", tmp_path / "steered")
     assert empty.code == 2
+
+
+def test_with_a_guide_log_p_stays_the_labelers_own_whatever_comes_first(groot, folders, tmp_path):
+    labeler = package.load(folders / "labeler")
+    guide = ("--guide", "pargs", "--reward-model", folders / "partial", "--weight", 6, "-k", 2)
+    for choose in ("top", "mbr"):
+        out = tmp_path / choose
+        told = predict(groot, folders, out, *guide, "--choose", choose, "--reward", "f1")
+        assert told.code == 0, told.err
+        for line in out.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            outputs = [
+                tuple(Span(s["start"], s["end"], s["label"], s["text"]) for s in one["spans"])
+                for one in row["candidates"]
+            ]
+            (own,) = labeler.score([row["text"]], [outputs])
+            assert [one["log_p"] for one in row["candidates"]] == pytest.approx(own, abs=1e-3)

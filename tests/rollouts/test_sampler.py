@@ -118,6 +118,9 @@ def test_candidates_of_other_weights_are_refused(cases, tmp_path):
     assert len(read_cases(path, weights="those")) == len(read_cases(path)) == 3
     with pytest.raises(DataError, match="were written by other weights"):
         read_cases(path, weights="others")
+    write_cases(path, cases)  # without a stamp nobody can say whose they are
+    with pytest.raises(DataError, match="were written by other weights"):
+        read_cases(path, weights="those")
 
 
 def test_shortened_outputs_say_one_less():
