@@ -111,7 +111,7 @@ def evaluate(
         ),
         predictions,
     )
-    summaries = [one.summary(n_resamples=bootstrap_samples) for one in evaluations]
+    summaries = [each.summary(n_resamples=bootstrap_samples) for each in evaluations]
     if len(evaluations) == 1:
         _print_one(folders[0], evaluations[0], summaries[0], as_json=json)
     else:

@@ -211,30 +211,35 @@ def mebibytes(count: int) -> str:
     return f"{count / 2**20:,.1f} MiB"
 
 
-def diagnosis_tables(found: Diagnosis, *, shown_places: int) -> list[Table]:
-    """What doctor found: each split, each label, each finding with its first places."""
-    splits = found.splits
+def diagnosis_tables(diagnosis: Diagnosis, *, shown_places: int) -> list[Table]:
+    """What doctor diagnosis: each split, each label, each finding with its first places."""
+    splits = diagnosis.splits
     rows = new_table("splits", "", *splits)
     shown: dict[str, Callable[[SplitCounts], str]] = {
-        "rows": lambda one: str(one.rows),
-        "cannot be used": lambda one: str(one.rows - one.examples),
-        "tag scheme": lambda one: one.scheme or "-",
-        "gold spans": lambda one: str(one.gold),
-        "out of the model's reach": lambda one: str(sum(one.lost.counts.values())),
-        "words: shortest": lambda one: number(one.n_words["min"], digits=0),
-        "words: median": lambda one: number(one.n_words["median"], digits=0),
-        "words: longest": lambda one: number(one.n_words["max"], digits=0),
+        "rows": lambda split: str(split.rows),
+        "cannot be used": lambda split: str(split.rows - split.examples),
+        "tag scheme": lambda split: split.scheme or "-",
+        "gold spans": lambda split: str(split.gold),
+        "out of the model's reach": lambda split: str(sum(split.lost.counts.values())),
+        "words: shortest": lambda split: number(split.n_words["min"], digits=0),
+        "words: median": lambda split: number(split.n_words["median"], digits=0),
+        "words: longest": lambda split: number(split.n_words["max"], digits=0),
     }
     for title, value in shown.items():
-        rows.add_row(title, *(value(one) for one in splits.values()))
+        rows.add_row(title, *(value(split) for split in splits.values()))
     labels = new_table("labels", "label", *splits)
-    for label in dict.fromkeys(label for one in splits.values() for label in one.labels):
-        counts = (str(one.labels.get(label, 0)) for one in splits.values())
+    for label in dict.fromkeys(label for split in splits.values() for label in split.labels):
+        counts = (str(split.labels.get(label, 0)) for split in splits.values())
         labels.add_row(Text(harmless(label)), *counts)
     findings = Table(title="findings", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("level", "what", "where"):
         findings.add_column(column, overflow="fold")
-    for one in found.findings:
-        places = [*one.examples[:shown_places], *(["..."] if one.examples[shown_places:] else [])]
-        findings.add_row(one.level, Text(harmless(one.message)), Text(harmless("\n".join(places))))
-    return [rows, labels, findings] if found.findings else [rows, labels]
+    for finding in diagnosis.findings:
+        places = [
+            *finding.examples[:shown_places],
+            *(["..."] if finding.examples[shown_places:] else []),
+        ]
+        findings.add_row(
+            finding.level, Text(harmless(finding.message)), Text(harmless("\n".join(places)))
+        )
+    return [rows, labels, findings] if diagnosis.findings else [rows, labels]

@@ -62,7 +62,7 @@ LABELLED = ("atis", "snips", "mit_restaurant", "mit_movie_trivia")
 
 def _requests(name: str, sets: tuple[str, ...], prompt: Prompt) -> Benchmark:
     def read(folder: Path, split: Split, task: Task | None) -> ReadResult:
-        return requests_of(name, lambda one: read_benchmark(one, split), sets, prompt)
+        return requests_of(name, lambda part: read_benchmark(part, split), sets, prompt)
 
     return Benchmark(
         read, has_dev=True, tasks=("text",), origin=f"made of {', '.join(sets)}", made_of=sets

@@ -38,11 +38,11 @@ def requests_of(
     Each example's columns hold `intent`, and `slots`, the labels that the sentence names.
     """
     result = ReadResult(where=name)
-    for one in sets:
-        found = read(one)
-        result.examples += [request(one, example, prompt) for example in found.examples]
-        result.problems += found.problems
-        result.notes += found.notes
+    for part in sets:
+        sentences = read(part)
+        result.examples += [request(part, example, prompt) for example in sentences.examples]
+        result.problems += sentences.problems
+        result.notes += sentences.notes
     return result
 
 

@@ -34,12 +34,12 @@ class PromptTexts:
     reference_log_p: tuple[list[float], ...]
 
 
-Case = tuple[list[int], tuple[tuple[int, ...], ...]]
+PromptCase = tuple[list[int], tuple[tuple[int, ...], ...]]
 
 
 @torch.no_grad()
 def token_log_ps(
-    generator: Generator, cases: Sequence[Case], *, batch_size: int = 16
+    generator: Generator, cases: Sequence[PromptCase], *, batch_size: int = 16
 ) -> list[tuple[list[float], ...]]:
     """log_p of each token of each text of each prompt, in nats, all in evaluation mode.
 
