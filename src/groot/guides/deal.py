@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol, Self
 
 import torch
@@ -20,6 +21,7 @@ class _Writer(StepModel, Protocol):
     end_id: int
 
 
+@dataclass(eq=False)
 class Deal(Guide):
     """log p + weight * heuristic(prefix + token + what the model would write next).
 
@@ -45,29 +47,21 @@ class Deal(Guide):
     kinds = REWARD_KINDS
     is_costly = True
 
-    def __init__(
-        self,
-        model: _Writer,
-        heuristic: ScoreTexts,
-        max_length: int | None = None,
-        *,
-        weight: float = 1.0,
-        lookahead: int = 4,
-        n_candidates: int = 10,
-        temperature: float = 0.0,
-    ) -> None:
-        if n_candidates < 1 or lookahead < 0:
+    model: _Writer
+    heuristic: ScoreTexts
+    max_length: int | None = None
+    _: KW_ONLY
+    weight: float = 1.0
+    lookahead: int = 4
+    n_candidates: int = 10
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.n_candidates < 1 or self.lookahead < 0:
             raise ConfigError(
-                f"n_candidates is {n_candidates}, which must be 1 or more, and lookahead"
-                f" {lookahead}, which must be 0 or more."
+                f"n_candidates is {self.n_candidates}, which must be 1 or more, and lookahead"
+                f" {self.lookahead}, which must be 0 or more."
             )
-        self.model = model
-        self.heuristic = heuristic
-        self.weight = weight
-        self.lookahead = lookahead
-        self.n_candidates = n_candidates
-        self.temperature = temperature
-        self.max_length = max_length
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol, Self
 
 import torch
@@ -14,6 +15,7 @@ from groot.guides.materials import Materials
 from groot.models.step import StepModel
 
 
+@dataclass(eq=False)
 class Implicit(Guide):
     """log p + weight * beta * (log p_tuned(token) - log p_reference(token)).
 
@@ -33,24 +35,19 @@ class Implicit(Guide):
     title = "implicit"
     needs = "tuned model"
 
-    def __init__(
-        self,
-        tuned: StepModel,
-        reference: StepModel | None = None,
-        *,
-        weight: float = 1.0,
-        beta: float = 1.0,
-        n_candidates: int | None = None,
-        temperature: float = 1.0,
-    ) -> None:
-        if n_candidates is not None and n_candidates < 1:
-            raise ConfigError(f"n_candidates is {n_candidates}; it must be 1 or more, or None.")
-        self.tuned = tuned
-        self.reference = reference
-        self.weight = weight
-        self.beta = beta
-        self.n_candidates = n_candidates
-        self.temperature = temperature
+    tuned: StepModel
+    reference: StepModel | None = None
+    _: KW_ONLY
+    weight: float = 1.0
+    beta: float = 1.0
+    n_candidates: int | None = None
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.n_candidates is not None and self.n_candidates < 1:
+            raise ConfigError(
+                f"n_candidates is {self.n_candidates}; it must be 1 or more, or None."
+            )
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:

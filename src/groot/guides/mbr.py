@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 from groot.errors import ConfigError
@@ -13,6 +14,7 @@ from groot.rewards.compose import Reward
 from groot.types import Candidate, Example
 
 
+@dataclass(eq=False)
 class Mbr(Chooser):
     """Draws n samples and keeps the one with the highest mean reward, each sample as the gold once.
 
@@ -28,14 +30,14 @@ class Mbr(Chooser):
     title = "MBR"
     needs = "reward"
 
-    def __init__(
-        self, reward: Reward, text_of: Callable[[Sequence[int]], str], *, n_samples: int = 10
-    ) -> None:
-        if n_samples < 1:
-            raise ConfigError(f"n_samples is {n_samples}; it must be 1 or more.")
-        self.reward = reward
-        self.text_of = text_of
-        self.n_samples = n_samples
+    reward: Reward
+    text_of: Callable[[Sequence[int]], str]
+    _: KW_ONLY
+    n_samples: int = 10
+
+    def __post_init__(self) -> None:
+        if self.n_samples < 1:
+            raise ConfigError(f"n_samples is {self.n_samples}; it must be 1 or more.")
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:

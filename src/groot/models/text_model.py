@@ -258,17 +258,15 @@ class TextModel(nn.Module):
         return rows
 
 
+@dataclass(eq=False)
 class Decoding:
     """Targets being written, token by token, with their keys and values."""
 
-    def __init__(
-        self, owner: TextModel, cache: Any, mask: Tensor, states: Tensor | None, done: int
-    ) -> None:
-        self.owner = owner
-        self.cache = cache
-        self.mask = mask
-        self.states = states
-        self.done = done
+    owner: TextModel
+    cache: Any
+    mask: Tensor
+    states: Tensor | None
+    done: int
 
     def advance(self, tokens: Tensor, *, at: Tensor | slice | None = None) -> Tensor:
         """Feed tokens [N, m]; hidden states [N, m, d], the j-th predicts what follows token j.
