@@ -16,8 +16,7 @@ from groot.data.lines import CUT, Line, check_encoding, find_encoding, is_cut, r
 from groot.data.result import Problem, Reading, ReadResult, RowError
 from groot.data.settings import TagSettings, WriteSettings
 from groot.data.tagged import TaggedRow, read_tagged
-from groot.data.written import rows_of, spans_wanted, tags_of
-from groot.engine.files import write_text
+from groot.data.written import spans_wanted, tags_of, write_blocks
 from groot.errors import DataError
 from groot.types import Example
 
@@ -194,9 +193,7 @@ def write_columns(
     examples: Sequence[Example], path: Path, settings: WriteSettings
 ) -> list[Problem]:
     """Write word, tab and tag a line; the text becomes the words joined by single spaces."""
-    blocks, problems = rows_of(examples, settings, _to_block)
-    write_text(path, "\n".join(blocks))
-    return problems
+    return write_blocks(examples, path, settings, _to_block)
 
 
 FORMAT = FileFormat(read_columns, ColumnSettings, _looks_like, write_columns)

@@ -13,8 +13,7 @@ from groot.data.json_rows import read_named_rows
 from groot.data.lines import CUT, is_cut, read_lines
 from groot.data.result import ROW_LENGTH, Problem, ReadResult, RowError
 from groot.data.settings import RowSettings, WriteSettings
-from groot.data.written import rows_of, spans_wanted
-from groot.engine.files import write_text
+from groot.data.written import spans_wanted, write_blocks
 from groot.types import Example
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
@@ -119,9 +118,7 @@ def write_pubtator(
     examples: Sequence[Example], path: Path, settings: WriteSettings
 ) -> list[Problem]:
     """Write each text as a title with an empty abstract."""
-    blocks, problems = rows_of(examples, settings, _to_block)
-    write_text(path, "\n".join(blocks))
-    return problems
+    return write_blocks(examples, path, settings, _to_block)
 
 
 FORMAT = FileFormat(read_pubtator, RowSettings, _looks_like, write_pubtator)

@@ -1,4 +1,4 @@
-"""What writers of formats share: offsets in the unit asked for, tags on words, JSON in a file."""
+"""What writers of formats share: offsets in the unit asked for, tags on words, files of rows."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ def write_json_array(
     """Write one JSON array with an element an example."""
     rows, problems = rows_of(examples, settings, to_row)
     write_text(path, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    return problems
+
+
+def write_blocks(
+    examples: Iterable[Example], path: Path, settings: WriteSettings, to_block: ToRow
+) -> list[Problem]:
+    """Write one block of lines an example, with a blank line between two."""
+    blocks, problems = rows_of(examples, settings, to_block)
+    write_text(path, "\n".join(blocks))
     return problems
 
 
