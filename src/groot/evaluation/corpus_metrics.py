@@ -108,8 +108,7 @@ class MicroPrecision:
         return precision(counts)
 
     def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        right = counts[..., TRUE_POSITIVES]
-        return ratios(right, right + counts[..., FALSE_POSITIVES])
+        return _shares_of_right(counts, FALSE_POSITIVES)
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,13 @@ class MicroRecall:
         return recall(counts)
 
     def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        right = counts[..., TRUE_POSITIVES]
-        return ratios(right, right + counts[..., FALSE_NEGATIVES])
+        return _shares_of_right(counts, FALSE_NEGATIVES)
+
+
+def _shares_of_right(counts: NDArray[Any], wrong: int) -> NDArray[np.float64]:
+    """True positives among themselves and what stands at index `wrong` of counts [..., 3]."""
+    right = counts[..., TRUE_POSITIVES]
+    return ratios(right, right + counts[..., wrong])
 
 
 def ratios(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
