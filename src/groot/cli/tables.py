@@ -212,7 +212,7 @@ def mebibytes(count: int) -> str:
 
 
 def diagnosis_tables(diagnosis: Diagnosis, *, shown_places: int) -> list[Table]:
-    """What doctor diagnosis: each split, each label, each finding with its first places."""
+    """What doctor found: each split, each label, each finding with its first places."""
     splits = diagnosis.splits
     rows = new_table("splits", "", *splits)
     shown: dict[str, Callable[[SplitCounts], str]] = {
