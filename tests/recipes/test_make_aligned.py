@@ -99,6 +99,18 @@ def test_calibrate_and_threshold_take_it(groot, run, small_data):
         assert told.code == 0, told.err
 
 
+def test_a_dry_run_times_it(groot, small_data, tmp_path):
+    told = groot(
+        *("train", small_data / "train.conll", *WORDS, "--out", tmp_path / "run", "--dry-run"),
+        "--json",
+    )
+    assert told.code == 0, told.err
+    plan = json.loads(told.out)
+    assert plan["facts"]["model"].startswith("words, ")
+    assert plan["seconds"] > 0
+    assert not (tmp_path / "run").exists()
+
+
 def test_bf16_is_taken(run):
     labeler = groot.load(run)
     labeler.model.to(torch.bfloat16)
@@ -106,10 +118,14 @@ def test_bf16_is_taken(run):
     assert candidates[0].log_p < 0
 
 
-@pytest.mark.parametrize("command", ["export", "steer"])
+@pytest.mark.parametrize("command", ["export", "steer", "reward-model"])
 def test_what_needs_tokens_says_so(groot, run, small_data, tmp_path, command):
     given = {
         "export": ("export", run, "--out", tmp_path / "out"),
+        "reward-model": (
+            *("reward-model", run / "candidates" / "round-1.parquet", "--model", run),
+            *("--out", tmp_path / "out"),
+        ),
         "steer": ("steer", run, "--data", small_data / "dev.conll", "--out", tmp_path / "out"),
     }
     told = groot(*given[command])

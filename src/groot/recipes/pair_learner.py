@@ -25,9 +25,10 @@ from groot.recipes.spelled_pairs import Spell, SpelledPair, classifier_speller, 
 from groot.recipes.text_pair_losses import text_pair_loss, text_pair_scores
 from groot.reward_models.classifier_reward import ClassifierReward, is_classifier, new_classifier
 from groot.reward_models.prefix_model import RewardModel
-from groot.writer.folders import load
+from groot.writer.folders import holds_generator, load_generator, load_token_labeler
 from groot.writer.notation import Notation
 from groot.writer.text_notation import TextNotation
+from groot.writer.writer import Writer
 
 PAIRS_AT_A_TIME = 64
 
@@ -108,7 +109,10 @@ def open_learner(name: str | Path, settings: RewardModelSettings) -> PairLearner
             classifier, classifier_speller(classifier), text_pair_loss, text_pair_scores, UNKNOWN
         )
     if (model_folder(name) / SETTINGS_FILE).is_file():
-        writer = load(name)
+        opened: Callable[..., Writer] = load_token_labeler
+        if holds_generator(name):
+            opened = load_generator
+        writer = opened(name)
         model = _prefix_model(writer.model, settings, writer.notation.settings())
         notation, ledger = writer.notation, writer.ledger
     else:
