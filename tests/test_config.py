@@ -184,3 +184,17 @@ def test_every_setting_is_read_by_somebody():
         node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)
     }
     assert [name for name, _, _ in list_settings() if name.rpartition(".")[2] not in read] == []
+
+
+def test_settings_of_older_versions_keep_their_meaning(tmp_path):
+    path = write(
+        tmp_path,
+        "optimise:\n  objective: pair_square\n  margin: 3.0\n  beta: 1.0\n  sharpness: 0.5\n"
+        "generation:\n  fit_selects_on: reward\n",
+    )
+    config = load_config(path)
+    assert config.optimise.objective_settings == {"margin": 3.0}
+    assert config.fit.selects_on == "reward"
+    path = write(tmp_path, "generation:\n  fit_selects_on: likelihood\n")
+    assert load_config(path) == load_config()
+    assert load_config(settings=["optimise.margin=2"]).optimise.objective_settings == {"margin": 2}

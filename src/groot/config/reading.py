@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from groot.config.older import renew
 from groot.config.sections import Config, Section
 from groot.errors import ConfigError, nearest
 
@@ -207,6 +208,7 @@ def _checked(values: dict[str, Any], places: dict[str, str], mistakes: list[str]
     for name, info in Config.model_fields.items():
         if isinstance(info.default, Section) and values.get(name, 0) is None:
             values[name] = {}  # a section with nothing in it is null in YAML
+    renew(values)
     mistakes = list(mistakes)
     config = None
     try:
