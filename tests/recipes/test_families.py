@@ -162,7 +162,7 @@ def test_candidates_of_another_run_and_from_outside(run, small_data, tmp_path):
     used = [line for line in lines if line["stage"] == "round 1" and line["step"] > 0]
     assert len(used) == 3  # 24 examples in batches of 8
     stored.write_bytes(stored.read_bytes() + b" ")
-    with pytest.raises(GrootError, match="candidates: "):
+    with pytest.raises(GrootError, match="the candidates file: changed"):
         run("second", **{"optimise.candidates_file": str(stored), "fit.passes": 2})
     # From outside: a text, spans and a reward are enough.
     examples = read_sample("train").examples[:20]
