@@ -19,13 +19,7 @@ def kinds_of(gold, said):
 
 
 def test_each_kind():
-    gold = [
-        Span(0, 4, "a"),
-        Span(5, 9, "a"),
-        Span(10, 14, "a"),
-        Span(15, 19, "a"),
-        Span(20, 24, "a"),
-    ]
+    gold = [Span(start, start + 4, "a") for start in (0, 5, 10, 15, 20)]
     said = [
         Span(0, 4, "a"),
         Span(5, 9, "b"),

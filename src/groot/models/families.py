@@ -6,12 +6,14 @@ config, that a later target token never moves the log-probability of an earlier 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from groot.errors import ModelError
 
 Architecture = Literal["encoder-decoder", "causal"]
+F = TypeVar("F")  # how models of one type are taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,19 @@ def family_of(model_type: str) -> Family:
     Raises:
         ModelError: if the type is not in the table.
     """
-    if model_type not in FAMILIES:
-        raise ModelError(
-            f"models of type {model_type!r} are not supported: groot trains only architectures"
-            f" whose log-probabilities are tested not to leak."
-            f"\n  Supported types: {', '.join(FAMILIES)}"
-        )
-    return FAMILIES[model_type]
+    refusal = (
+        f"models of type {model_type!r} are not supported: groot trains only architectures"
+        " whose log-probabilities are tested not to leak."
+    )
+    return supported(FAMILIES, model_type, refusal)
+
+
+def supported(families: Mapping[str, F], model_type: str, refusal: str) -> F:
+    """The family of a model type in a table of them.
+
+    Raises:
+        ModelError: the refusal, with the types that are supported, if the type is not in the table.
+    """
+    if model_type not in families:
+        raise ModelError(f"{refusal}\n  Supported types: {', '.join(families)}")
+    return families[model_type]

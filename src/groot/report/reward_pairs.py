@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from matplotlib.axes import Axes
 
 from groot.report.guides import Drawn
 from groot.report.svg import AFTER, BEFORE, MUTED, drawing
 
 RESULTS_FILE = "results.json"
 SIDES = (("held_out", "held out", AFTER, "D"), ("train", "train", BEFORE, "o"))
+Points = Iterable[tuple[float | None, float | None]]  # x and y, None where undefined
 
 
 def read_reward_model(folder: Path) -> Mapping[str, Any] | None:
@@ -34,11 +37,7 @@ def reward_model_plots(results: Mapping[str, Any]) -> list[Drawn]:
 def accuracy_by_length(results: Mapping[str, Any]) -> Drawn:
     """The share of pairs in the right order at each tenth of the length."""
     with drawing("accuracy-by-length") as plot:
-        for side, name, colour, marker in SIDES:
-            rows = [row for row in results[side]["by_tenth"] if row["accuracy"] is not None]
-            shares = [row["share"] for row in rows]
-            right = [row["accuracy"] for row in rows]
-            plot.axes.plot(shares, right, color=colour, marker=marker, label=name)
+        _plot_sides(plot.axes, results, _accuracies)
         plot.axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
         plot.axes.set(
             xlabel="share of the longer output",
@@ -61,20 +60,7 @@ def reliability_of_pairs(results: Mapping[str, Any]) -> Drawn:
     """The chance to win that rewards promise against the share that won."""
     with drawing("reliability-pairs") as plot:
         plot.axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
-        for side, name, colour, marker in SIDES:
-            curve = results[side]["calibration"]
-            there = [
-                (chance, won)
-                for chance, won in zip(curve["probability"], curve["share_won"], strict=True)
-                if chance is not None and won is not None
-            ]
-            plot.axes.plot(
-                [chance for chance, _ in there],
-                [won for _, won in there],
-                color=colour,
-                marker=marker,
-                label=name,
-            )
+        _plot_sides(plot.axes, results, _shares_won)
         plot.axes.set(
             xlabel="sigmoid of the difference in reward",
             ylabel="share that won",
@@ -89,3 +75,24 @@ def reliability_of_pairs(results: Mapping[str, Any]) -> Drawn:
         "The chance to win that the rewards of whole outputs promise, against the share that won,"
         " each pair seen from both sides.",
     )
+
+
+def _plot_sides(
+    axes: Axes, results: Mapping[str, Any], points_of: Callable[[Mapping[str, Any]], Points]
+) -> None:
+    """A line for each side of the pairs, through those of its points that are defined."""
+    for side, name, colour, marker in SIDES:
+        points = [(x, y) for x, y in points_of(results[side]) if x is not None and y is not None]
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        axes.plot(xs, ys, color=colour, marker=marker, label=name)
+
+
+def _accuracies(side: Mapping[str, Any]) -> Points:
+    """The share of the longer output that is read, and the accuracy there."""
+    return ((row["share"], row["accuracy"]) for row in side["by_tenth"])
+
+
+def _shares_won(side: Mapping[str, Any]) -> Points:
+    """The chance to win that the rewards promise, and the share that won."""
+    curve = side["calibration"]
+    return zip(curve["probability"], curve["share_won"], strict=True)

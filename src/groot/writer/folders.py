@@ -105,14 +105,7 @@ def _aligned(folder: Path, settings: Mapping[str, Any]) -> Writer:
     model = load_aligned(folder)
     if (model.tags, model.classes) != (notation.spelling.tags, notation.spelling.classes):
         raise ModelError(f"{folder}: its model and {SETTINGS_FILE} do not belong together.")
-    writer = Writer(
-        model,
-        notation,
-        reward_specs=settings["reward"],
-        is_trusted=False,
-        calibration=read_calibration(folder),
-        open_labeler=load_labeler,
-    )
+    writer = Writer(model, notation, **_saved_with_it(folder, settings), open_labeler=load_labeler)
     writer.ledger = read_ledger(folder)
     return writer
 
@@ -130,9 +123,7 @@ def _of_tokens(folder: Path, settings: Mapping[str, Any]) -> Labeler:
         label_style=style,
         window_words=max_words,
         window_overlap=settings["window_overlap"],
-        reward_specs=settings["reward"],
-        is_trusted=False,
-        calibration=read_calibration(folder),
+        **_saved_with_it(folder, settings),
         open_labeler=load_labeler,
     )
     labeler.ledger = read_ledger(folder)
@@ -165,6 +156,15 @@ def load_generator(folder: str | Path, *, open_labeler: OpenLabeler = load_label
     )
     generator.ledger = read_ledger(folder)
     return generator
+
+
+def _saved_with_it(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of every labeler of a folder: its calibration, and rewards not to be trusted."""
+    return {
+        "reward_specs": settings["reward"],
+        "is_trusted": False,
+        "calibration": read_calibration(folder),
+    }
 
 
 def _check(folder: Path, settings: Mapping[str, Any], is_good: Mapping[str, Any]) -> None:

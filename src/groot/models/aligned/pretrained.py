@@ -21,8 +21,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from groot.errors import ModelError, ShapeError
+from groot.errors import ShapeError
 from groot.models.aligned.word_features import MAX_FORMS
+from groot.models.families import supported
 from groot.models.loading import as_model_error, refuse_no_model
 
 UNBOUNDED = 512  # pieces at a time of an encoder with relative positions, which knows no end
@@ -68,12 +69,8 @@ def encoder_family(model_type: str) -> EncoderFamily:
     Raises:
         ModelError: if the type is not in the table.
     """
-    if model_type not in ENCODER_FAMILIES:
-        raise ModelError(
-            f"encoders of type {model_type!r} are not supported."
-            f"\n  Supported types: {', '.join(ENCODER_FAMILIES)}"
-        )
-    return ENCODER_FAMILIES[model_type]
+    refusal = f"encoders of type {model_type!r} are not supported."
+    return supported(ENCODER_FAMILIES, model_type, refusal)
 
 
 @dataclass(frozen=True, slots=True)
