@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from groot.models.loading import load_model
-from groot.objectives import REWARD_OBJECTIVES
+from groot.objectives import REWARD_OBJECTIVES, PairRewards
 from groot.recipes.pair_losses import OBJECTIVE_OF, pair_loss, pair_scores
 from groot.recipes.spelled_pairs import SpelledPair
 from groot.reward_models.prefix_model import RewardModel
@@ -39,13 +39,9 @@ def expanded_loss(model, items):
         masks = [
             torch.arange(length)[None] < len(output) for output in (item.chosen, item.rejected)
         ]
-        more = {}
-        if model.kind in ("value", "rad"):
-            more = {
-                "chosen_reward": torch.tensor([item.chosen_reward]),
-                "rejected_reward": torch.tensor([item.rejected_reward]),
-            }
-        losses.append(REWARD_OBJECTIVES[OBJECTIVE_OF[model.kind]](*rewards, *masks, **more))
+        finals = torch.tensor([item.chosen_reward]), torch.tensor([item.rejected_reward])
+        objective = REWARD_OBJECTIVES[OBJECTIVE_OF[model.kind]]
+        losses.append(objective(PairRewards(*rewards, *masks, *finals)))
     return torch.cat(losses)
 
 

@@ -1,8 +1,8 @@
 """Objectives: log_p and rewards of candidates in, one loss per example out. Pure functions.
 
 Every objective is called as `objective(log_p, rewards, is_real, **settings)` with tensors [B, K];
-those of reward models as `objective(chosen, rejected, chosen_is_real, rejected_is_real,
-**settings)` with the rewards [B, T] of all prefixes of two outputs.
+those of reward models as `objective(pair, **settings)` with `PairRewards`, the rewards [B, T] of
+all prefixes of two outputs.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from groot.objectives.matching import reward_match
 from groot.objectives.pairs import pair_logistic, pair_margin, pair_square
 from groot.objectives.policy import dpo, grpo
 from groot.objectives.preferences import (
+    PairRewards,
     bradley_terry,
     cumulative_squared,
     max_consistency,
@@ -49,6 +50,7 @@ REWARD_OBJECTIVES: Registry[Callable[..., Tensor]] = Registry(
 __all__ = [
     "OBJECTIVES",
     "REWARD_OBJECTIVES",
+    "PairRewards",
     "bradley_terry",
     "cumulative_squared",
     "dpo",

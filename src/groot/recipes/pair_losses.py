@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from groot.evaluation.reward_pairs import PairScores, n_shared
-from groot.objectives import REWARD_OBJECTIVES
+from groot.objectives import REWARD_OBJECTIVES, PairRewards
 from groot.recipes.spelled_pairs import SpelledPair
 from groot.reward_models.kinds import RewardKind
 from groot.reward_models.prefix_model import RewardModel
@@ -39,19 +39,21 @@ def pair_loss(
     inputs = [item.input_ids for item in items] * 2
     outputs = [item.chosen for item in items] + [item.rejected for item in items]
     size = len(items)
-    more: dict[str, Tensor] = {}
+    best_next: dict[str, Tensor] = {}
+    finals: dict[str, Tensor] = {}
     if model.kind == "vocabulary" and not is_measured:
         rewards, best, is_real = model.rewards_and_best_next(inputs, outputs)
-        more = {"chosen_next": best[:size], "rejected_next": best[size:]}
+        best_next = {"chosen_next": best[:size], "rejected_next": best[size:]}
     else:
         rewards, is_real = model.prefix_rewards(inputs, outputs)
     if model.kind in ("value", "rad"):
-        more = {
-            "chosen_reward": rewards.new_tensor([item.chosen_reward for item in items]),
-            "rejected_reward": rewards.new_tensor([item.rejected_reward for item in items]),
+        finals = {
+            "chosen_final": rewards.new_tensor([item.chosen_reward for item in items]),
+            "rejected_final": rewards.new_tensor([item.rejected_reward for item in items]),
         }
     objective = REWARD_OBJECTIVES[OBJECTIVE_OF[model.kind]]
-    return objective(rewards[:size], rewards[size:], is_real[:size], is_real[size:], **more)
+    pair = PairRewards(rewards[:size], rewards[size:], is_real[:size], is_real[size:], **finals)
+    return objective(pair, **best_next)
 
 
 @torch.no_grad()
