@@ -29,7 +29,7 @@ from side_by_side import write_json, write_section
 from groot.data.benchmarks import read_benchmark
 from groot.data.candidates import CandidateRow
 from groot.data.preferences import preferences_of_candidates
-from groot.evaluation.corpus_metrics import MicroF, MicroPrecision, MicroRecall
+from groot.evaluation.corpus_metrics import MICRO_PRECISION, MICRO_RECALL, MicroF
 from groot.evaluation.significance import mean_of, metric_of, paired_difference
 from groot.guides import GUIDES, Guide
 from groot.guides.saved_guides import load_guide
@@ -200,7 +200,7 @@ def summary(row: dict[str, Any], unguided: dict[str, Any]) -> dict[str, Any]:
     )
     told["reward"] = float(of["reward"].mean())
     micro: dict[str, Any] = {
-        "precision": MicroPrecision(), "recall": MicroRecall(), "f1": MicroF(1.0),
+        "precision": MICRO_PRECISION, "recall": MICRO_RECALL, "f1": MicroF(1.0),
         "f0.5": MicroF(0.5),
     }  # fmt: skip
     for name, metric in micro.items():

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groot.evaluation.corpus_metrics import (
+    MICRO_PRECISION,
+    MICRO_RECALL,
     MicroF,
-    MicroPrecision,
-    MicroRecall,
     f_beta,
     precision,
     recall,
@@ -50,7 +50,7 @@ def test_f_lies_between_precision_and_recall(counts, beta):
 @given(st.lists(counts_of_one, min_size=1, max_size=6))
 def test_the_array_form_agrees_with_the_plain_one(many):
     table = np.array([tuple(counts) for counts in many])
-    for metric in (MicroF(0.5), MicroF(1), MicroF(2), MicroPrecision(), MicroRecall()):
+    for metric in (MicroF(0.5), MicroF(1), MicroF(2), MICRO_PRECISION, MICRO_RECALL):
         values = metric.over(table)
         assert values.shape == (len(many),)
         for value, counts in zip(values, many, strict=True):

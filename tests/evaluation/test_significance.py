@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from groot.errors import ShapeError
-from groot.evaluation.corpus_metrics import MicroF, MicroPrecision
+from groot.evaluation.corpus_metrics import MICRO_PRECISION, MicroF
 from groot.evaluation.significance import (
     UNDEFINED,
     SumStatistic,
@@ -41,7 +41,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
 def test_a_micro_metric_is_resampled_over_examples_not_spans():
     # examples are all right or all wrong, so they carry the spread: 50 of 100, 10 spans each
     counts = np.array([[10, 0, 0]] * 50 + [[0, 10, 10]] * 50)
-    low, high = bootstrap_intervals({"p": metric_of(counts, MicroPrecision())})["p"]
+    low, high = bootstrap_intervals({"p": metric_of(counts, MICRO_PRECISION)})["p"]
     # a share of 0.5 over 100 examples has half-width 0.098; over 1000 spans it would be 0.031
     assert high - low == pytest.approx(2 * 0.098, abs=0.03)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groot.errors import RewardError
-from groot.evaluation.corpus_metrics import MicroF, MicroPrecision, MicroRecall, f_beta
+from groot.evaluation.corpus_metrics import MICRO_PRECISION, MICRO_RECALL, MicroF, f_beta
 from groot.outputs.items import count_items
 from groot.rewards.overlap import FBeta
 from groot.types import Candidate, Example, Span
@@ -61,8 +61,8 @@ def test_classes_and_both():
 
 def test_metric_is_the_form_over_summed_counts():
     assert FBeta(0.5).metric == MicroF(0.5)
-    assert FBeta(0).metric == MicroPrecision()
-    assert FBeta(math.inf).metric == MicroRecall()
+    assert FBeta(0).metric == MICRO_PRECISION
+    assert FBeta(math.inf).metric == MICRO_RECALL
     assert [FBeta(b).name for b in (0, 0.25, 1, math.inf)] == ["precision", "f0.25", "f1", "recall"]
 
 

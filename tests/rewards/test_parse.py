@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from groot.errors import ConfigError
-from groot.evaluation.corpus_metrics import MicroF, MicroPrecision
+from groot.evaluation.corpus_metrics import MICRO_PRECISION, MicroF
 from groot.rewards import parse_rewards
 from groot.types import Candidate, Example, Span
 
@@ -28,7 +28,7 @@ def test_names_weights_and_metric():
     assert parse_rewards("f0.5").name == "f0.5"
     assert parse_rewards(["f0.5"]).metric == MicroF(0.5)
     assert parse_rewards(["f0.5=2"]).metric == MicroF(0.5)
-    assert parse_rewards(["precision"]).metric == MicroPrecision()
+    assert parse_rewards(["precision"]).metric == MICRO_PRECISION
     for specs in (["exact"], ["f1", "exact"], ["f1=-1"], ["token_accuracy"]):
         assert parse_rewards(specs).metric is None
     assert parse_rewards(["exact", "f1"], weights=[0.25, 3]).name == "exact=0.25 f1=3"

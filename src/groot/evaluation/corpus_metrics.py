@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -95,43 +96,32 @@ class MicroF:
 
 
 @dataclass(frozen=True)
-class MicroPrecision:
-    """Precision over summed counts.
+class MicroRatio:
+    """Precision or recall over summed counts.
 
-    >>> MicroPrecision()(Counts(3, 1, 3))
-    0.75
+    >>> MICRO_PRECISION(Counts(3, 1, 3)), MICRO_RECALL(Counts(3, 1, 3))
+    (0.75, 0.5)
+
+    Args:
+        name: how a table prints it.
+        ratio: the metric of one triple of counts.
+        wrong: index of the counts that lower it, on the last axis of an array of counts.
     """
 
-    name: str = "micro precision"
+    name: str
+    ratio: Callable[[Counts], float | None]
+    wrong: int
 
     def __call__(self, counts: Counts) -> float | None:
-        return precision(counts)
+        return self.ratio(counts)
 
     def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        return _shares_of_right(counts, FALSE_POSITIVES)
+        right = counts[..., TRUE_POSITIVES]
+        return ratios(right, right + counts[..., self.wrong])
 
 
-@dataclass(frozen=True)
-class MicroRecall:
-    """Recall over summed counts.
-
-    >>> MicroRecall()(Counts(3, 1, 3))
-    0.5
-    """
-
-    name: str = "micro recall"
-
-    def __call__(self, counts: Counts) -> float | None:
-        return recall(counts)
-
-    def over(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        return _shares_of_right(counts, FALSE_NEGATIVES)
-
-
-def _shares_of_right(counts: NDArray[Any], wrong: int) -> NDArray[np.float64]:
-    """True positives among themselves and what stands at index `wrong` of counts [..., 3]."""
-    right = counts[..., TRUE_POSITIVES]
-    return ratios(right, right + counts[..., wrong])
+MICRO_PRECISION = MicroRatio("micro precision", precision, FALSE_POSITIVES)
+MICRO_RECALL = MicroRatio("micro recall", recall, FALSE_NEGATIVES)
 
 
 def ratios(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:

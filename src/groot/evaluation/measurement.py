@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from groot.evaluation import calibration, ranking
 from groot.evaluation.corpus_metrics import (
+    MICRO_PRECISION,
+    MICRO_RECALL,
     CorpusMetric,
     MicroF,
-    MicroPrecision,
-    MicroRecall,
     ratios,
 )
 from groot.evaluation.intervals import Interval
@@ -36,8 +36,8 @@ MODES = {
     "text": "exact match of the whole text",
 }
 MICRO: dict[str, CorpusMetric] = {
-    "precision": MicroPrecision(),
-    "recall": MicroRecall(),
+    "precision": MICRO_PRECISION,
+    "recall": MICRO_RECALL,
     "f1": MicroF(1.0),
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groot.errors import RewardError
-from groot.evaluation.corpus_metrics import CorpusMetric, MicroF, MicroPrecision, MicroRecall
+from groot.evaluation.corpus_metrics import MICRO_PRECISION, MICRO_RECALL, CorpusMetric, MicroF
 from groot.outputs.items import ItemKey, key_of
 from groot.types import Candidate, Example, Gold
 
@@ -59,8 +59,8 @@ class FBeta:
     def metric(self) -> CorpusMetric:
         """The form over a whole set: computed from counts summed over its examples."""
         if self.beta == 0:
-            return MicroPrecision()
-        return MicroRecall() if math.isinf(self.beta) else MicroF(self.beta)
+            return MICRO_PRECISION
+        return MICRO_RECALL if math.isinf(self.beta) else MicroF(self.beta)
 
     def pairwise(self, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
         """[K, K] reward of the candidate of each column if the one of the row were gold.
