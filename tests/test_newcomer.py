@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from fixtures.json_lines import read_lines, write_lines
+
 SOURCE = Path(__file__).parents[1] / "src" / "groot"
 
 # Runs commands of `groot` one after the other, at the price of one import of torch.
@@ -76,10 +78,6 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(folder)
 
 
-def read_lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 GUIDE = '''"""Rewards of prefixes, cut to one nat."""
 
 from groot.guides.rewarded import RewardGuide
@@ -113,9 +111,8 @@ def writers(tmp_path: Path, tiny_generator: Any) -> Path:
     labeler.save(tmp_path / "labeler")
     RewardModel(labeler.model, "partial").save(tmp_path / "labeler-reward")
     rows = [{"id": 1, "text": "play"}, {"id": 2, "text": "book"}]
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    prompts = [{"prompt": row["text"]} for row in rows]
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    write_lines(tmp_path / "texts.jsonl", rows)
+    write_lines(tmp_path / "prompts.jsonl", [{"prompt": row["text"]} for row in rows])
     return tmp_path
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import groot as package
+from fixtures.json_lines import read_lines, write_lines
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.guides.making import make_guide
@@ -32,7 +33,7 @@ def folders(tmp_path_factory):
     RewardModel(labeler.model, "partial").save(at / "partial")
     other = make_text_model(["other words"], shape="encoder-decoder", vocabulary_size=280)
     RewardModel(other, "partial").save(at / "other")
-    (at / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in TEXTS))
+    write_lines(at / "texts.jsonl", TEXTS)
     return at
 
 
@@ -43,8 +44,7 @@ def predict(groot, folders, out, *more):
 
 
 def read(path):
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [[one["spans"] for one in line["candidates"]] for line in lines]
+    return [[one["spans"] for one in line["candidates"]] for line in read_lines(path)]
 
 
 def test_a_guide_steers_labels_and_is_saved_with_its_weight(groot, folders, tmp_path):
@@ -59,8 +59,7 @@ def test_a_guide_steers_labels_and_is_saved_with_its_weight(groot, folders, tmp_
     assert again.code == 0, again.err
     assert read(tmp_path / "two") == steered
     # probabilities stay the labeler's own
-    found = json.loads((tmp_path / "one").read_text().splitlines()[0])
-    own = json.loads((tmp_path / "plain").read_text().splitlines()[0])
+    found, own = read_lines(tmp_path / "one")[0], read_lines(tmp_path / "plain")[0]
     assert found["covered"] == pytest.approx(own["covered"], abs=0.05)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import groot.work.predictor as predictor_module
+from fixtures.json_lines import read_lines
 from groot.config import load_config
 from groot.data.sample import read_sample
 from groot.recipes.make_writer import make_labeler
@@ -65,10 +66,6 @@ def write(path: Path, *rows: object) -> Path:
     return path
 
 
-def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def test_each_line_says_whether_it_is_proven(groot, labeler, tmp_path):
     source = write(tmp_path / "in.jsonl", {"text": "Ann"}, {"text": "sure Bob"}, {"text": "Cy"})
     for flag, expected, words in (
@@ -77,7 +74,7 @@ def test_each_line_says_whether_it_is_proven(groot, labeler, tmp_path):
     ):
         out = tmp_path / f"out{flag}.jsonl"
         told = groot("predict", "model", "--in", source, "--out", out, flag)
-        assert [line["exact"] for line in read(out)] == expected
+        assert [line["exact"] for line in read_lines(out)] == expected
         assert re.search(words, told.err)
 
 
@@ -97,7 +94,7 @@ def test_the_contract(groot, labeler, tmp_path):
     told = groot("predict", "model", "--in", source, "--out", out, "--top-k", 2)
     assert told.code == 0
     assert told.out == ""
-    (line,) = read(out)
+    (line,) = read_lines(out)
     assert line == {
         "id": "a",
         "text": "play Nina Simone 🎵",
@@ -140,12 +137,12 @@ def test_ids_and_order_are_kept_and_bad_lines_go_aside(groot, labeler, tmp_path)
     out = tmp_path / "out.jsonl"
     told = groot("predict", "model", "-i", source, "-o", out, "--json", "--batch-size", 2)
     assert told.code == 0
-    assert [(line["id"], line["text"]) for line in read(out)] == [
+    assert [(line["id"], line["text"]) for line in read_lines(out)] == [
         (7, "a"),
         ("in:4", "only a text"),
         ("last", "New York"),
     ]
-    errors = read(tmp_path / "out.errors.jsonl")
+    errors = read_lines(tmp_path / "out.errors.jsonl")
     assert [row["line"] for row in errors] == [2, 5, 6, 7, 8]
     assert all(row["source"] == f"{source}:{row['line']}" and row["reason"] for row in errors)
     assert errors[0]["row"] == '{"text": "broken'
@@ -161,8 +158,8 @@ def test_bytes_that_are_no_text(groot, labeler, tmp_path):
     )
     out = tmp_path / "out.jsonl"
     assert groot("predict", "model", "-i", source, "-o", out).code == 0
-    assert [line["id"] for line in read(out)] == ["in:4"]
-    reasons = [row["reason"] for row in read(tmp_path / "out.errors.jsonl")]
+    assert [line["id"] for line in read_lines(out)] == ["in:4"]
+    reasons = [row["reason"] for row in read_lines(tmp_path / "out.errors.jsonl")]
     assert "UTF-8" in reasons[0]
     assert "NUL" in reasons[1]
     assert "longer than" in reasons[2]
@@ -172,7 +169,7 @@ def test_text_files(groot, labeler, tmp_path):
     source = write(tmp_path / "in.txt", 'say "Hi"', '{"text": "as it is"}')
     out = tmp_path / "out.jsonl"
     groot("predict", "model", "-i", source, "-o", out)
-    assert [line["text"] for line in read(out)] == ['say "Hi"', '{"text": "as it is"}']
+    assert [line["text"] for line in read_lines(out)] == ['say "Hi"', '{"text": "as it is"}']
 
 
 def test_standard_input_and_output(groot, labeler, monkeypatch):
@@ -224,7 +221,7 @@ def test_an_output_cut_anywhere_is_continued(groot, labeler, tmp_path, n_bytes):
     out.write_bytes(whole[:n_bytes])
     assert groot("predict", "model", "-i", source, "-o", out).code == 0
     assert out.read_bytes() == whole
-    assert len(read(tmp_path / "out.errors.jsonl")) == 1
+    assert len(read_lines(tmp_path / "out.errors.jsonl")) == 1
 
 
 def test_a_finished_file_is_left_as_it_is(groot, labeler, tmp_path):
@@ -263,7 +260,7 @@ def test_a_file_of_something_else_is_not_continued(groot, labeler, tmp_path, cha
     assert out.read_bytes() == before
     told = groot("predict", "model", "-i", source, "-o", out, *more, "--force")
     assert told.code == 0
-    assert len(read(out)) == 2
+    assert len(read_lines(out)) == 2
 
 
 def test_nothing_is_written_where_the_input_is_no_text(groot, labeler, tmp_path):
@@ -297,7 +294,7 @@ def test_input_and_output_must_differ(groot, labeler, tmp_path):
     source = write(tmp_path / "in.jsonl", {"text": "Text"})
     told = groot("predict", "model", "-i", source, "-o", source)
     assert told.code == 2
-    assert read(source) == [{"text": "Text"}]
+    assert read_lines(source) == [{"text": "Text"}]
 
 
 def test_bfloat16_labels_as_float32_does(groot, tmp_path):
@@ -317,7 +314,7 @@ def test_bfloat16_labels_as_float32_does(groot, tmp_path):
         args = ("-i", source, "-o", out, "--dtype", dtype, "--top-k", 3)
         told = groot("predict", tmp_path / "model", *args)
         assert told.code == 0, told.err
-        found[dtype] = [[one["log_p"] for one in line["candidates"]] for line in read(out)]
+        found[dtype] = [[one["log_p"] for one in line["candidates"]] for line in read_lines(out)]
     for exact, rounded in zip(found["float32"], found["bfloat16"], strict=True):
         assert rounded == pytest.approx(exact, rel=0.05)
     assert found["float32"] != found["bfloat16"]  # it was used

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fixtures.json_lines import write_lines
 from groot.data.candidates import CandidateRow, write_candidates
 from groot.rollouts.store import Case, write_cases
 from groot.writer.writer import example_of
@@ -22,8 +23,7 @@ def pairs(tmp_path_factory):
         for verb in ("play", "book", "in")
         for noun in ("paris", "may", "table", "river")
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_lines(path, rows)
 
 
 def test_a_run_its_numbers_and_once_more(groot, gpt2, pairs, tmp_path):

@@ -2,23 +2,19 @@ import json
 
 import pytest
 
+from fixtures.json_lines import write_lines
 from groot.data import read_splits
 from groot.data.doctor import Diagnosis, examine
 from groot.data.jsonl import read_jsonl
 from groot.data.result import Splits
 
 
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
 def diagnose(tmp_path, train, dev=None, **settings) -> Diagnosis:
     """Rows to a diagnosis, with a dev set of other texts if none is given."""
     dev = dev or [{"text": f"dev text {i}", "spans": [[0, 3, "x"]]} for i in range(10)]
     splits = Splits(
-        read_jsonl(write(tmp_path / "train.jsonl", train)),
-        read_jsonl(write(tmp_path / "dev.jsonl", dev)),
+        read_jsonl(write_lines(tmp_path / "train.jsonl", train)),
+        read_jsonl(write_lines(tmp_path / "dev.jsonl", dev)),
     )
     return examine(splits, **{"min_examples": 1} | settings)
 
@@ -157,7 +153,7 @@ def test_illegal_tags_and_schemes(tmp_path):
 
 
 def test_a_cut_dev_set_is_said(tmp_path):
-    write(tmp_path / "a.jsonl", GOOD)
+    write_lines(tmp_path / "a.jsonl", GOOD)
     diagnosis = examine(read_splits(tmp_path / "a.jsonl"))
     assert find(diagnosis, "dev cut from train").count == 10
 

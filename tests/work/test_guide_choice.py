@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fixtures.json_lines import read_lines, write_lines
 from groot.reward_models.prefix_model import RewardModel
 
 
@@ -15,7 +16,7 @@ def folders(tiny_generator, tmp_path_factory):
     RewardModel(generator.model, "partial").save(at / "partial")
     RewardModel(generator.model, "sequence").save(at / "whole")
     prompts = [{"id": 1, "text": "play"}, {"id": 2, "text": "book"}, {"id": 3, "text": "play"}]
-    (at / "prompts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in prompts))
+    write_lines(at / "prompts.jsonl", prompts)
     return at
 
 
@@ -25,17 +26,13 @@ def predict(groot, folders, out, *more):
     )
 
 
-def read(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def test_a_guide_steers_and_is_saved_with_its_settings(groot, folders, tmp_path):
     by_name = ("--guide", "pargs", "--reward-model", folders / "partial", "--weight", 8)
     told = predict(
         groot, folders, tmp_path / "one", *by_name, "-k", 2, "--save-guide", tmp_path / "guide"
     )
     assert told.code == 0, told.err
-    lines = read(tmp_path / "one")
+    lines = read_lines(tmp_path / "one")
     assert [line["id"] for line in lines] == [1, 2, 3]
     assert all(len(line["candidates"]) == 2 for line in lines)
     assert lines[0]["candidates"] == lines[2]["candidates"]  # the same prompt, the same texts
@@ -44,7 +41,7 @@ def test_a_guide_steers_and_is_saved_with_its_settings(groot, folders, tmp_path)
 
     again = predict(groot, folders, tmp_path / "two", "--guide", tmp_path / "guide", "-k", 2)
     assert again.code == 0, again.err
-    assert read(tmp_path / "two") == lines
+    assert read_lines(tmp_path / "two") == lines
     # a saved guide has a weight and models of its own
     for more in (("--weight", 2), by_name[2:4], ("--transform", "log_sigmoid")):
         refused = predict(groot, folders, tmp_path / "no", "--guide", tmp_path / "guide", *more)
@@ -52,7 +49,7 @@ def test_a_guide_steers_and_is_saved_with_its_settings(groot, folders, tmp_path)
         assert "is a saved guide" in refused.err
     # continued: nothing is left to do, and what is there is known again
     assert predict(groot, folders, tmp_path / "one", *by_name, "-k", 2).code == 0
-    assert read(tmp_path / "one") == lines
+    assert read_lines(tmp_path / "one") == lines
     other = predict(groot, folders, tmp_path / "one", *by_name, "-k", 2, "--seed", 1)
     assert other.code != 0
     assert "other settings" in other.err
@@ -66,7 +63,7 @@ def test_greedy_guides_and_choosers(name, top_k, groot, folders, tmp_path):
         judge = ("--reward-model", folders / "whole")
     told = predict(groot, folders, tmp_path / "out", "--guide", name, "-k", top_k, *judge)
     assert told.code == 0, told.err
-    assert [len(line["candidates"]) for line in read(tmp_path / "out")] == [top_k] * 3
+    assert [len(line["candidates"]) for line in read_lines(tmp_path / "out")] == [top_k] * 3
 
 
 def test_several_reward_models_with_other_tokens_in_one_saved_guide(
@@ -84,14 +81,14 @@ def test_several_reward_models_with_other_tokens_in_one_saved_guide(
     assert (held["how"], held["models"]) == ("worst", 2)
     again = predict(groot, folders, tmp_path / "two", "--guide", tmp_path / "guide")
     assert again.code == 0, again.err
-    assert read(tmp_path / "two") == read(tmp_path / "one")
+    assert read_lines(tmp_path / "two") == read_lines(tmp_path / "one")
 
 
 def test_the_implicit_guide_takes_a_tuned_generator(groot, folders, tmp_path):
     words = ("--guide", "implicit", "--tuned", folders / "generator")
     told = predict(groot, folders, tmp_path / "out", *words)
     assert told.code == 0, told.err
-    assert len(read(tmp_path / "out")) == 3
+    assert len(read_lines(tmp_path / "out")) == 3
 
 
 @pytest.mark.parametrize(
