@@ -1,17 +1,16 @@
 import pytest
 
+from fixtures.text_files import write_files
 from groot.data import read_examples
 from groot.data.parallel import read_parallel, split_classes
 from groot.errors import DataError
 
 
 def triple(folder, words, tags, classes=None):
-    folder.mkdir(exist_ok=True)
-    (folder / "seq.in").write_bytes(words.encode())
-    (folder / "seq.out").write_bytes(tags.encode())
+    texts = {"seq.in": words, "seq.out": tags}
     if classes is not None:
-        (folder / "label").write_bytes(classes.encode())
-    return folder
+        texts["label"] = classes
+    return write_files(folder, texts)
 
 
 def test_a_folder_of_three_files(tmp_path):

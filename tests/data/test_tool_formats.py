@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fixtures.text_files import write_files
 from groot.data import read_examples
 from groot.data.conll2012 import tags_of_brackets
 from groot.data.result import RowError
@@ -126,10 +127,7 @@ def test_kaggles_sentences_begin_with_their_name(tmp_path):
 
 
 def brat(folder, text, annotations):
-    folder.mkdir(exist_ok=True)
-    (folder / "a.txt").write_bytes(text.encode())
-    (folder / "a.ann").write_bytes(annotations.encode())
-    return folder
+    return write_files(folder, {"a.txt": text, "a.ann": annotations})
 
 
 def test_brat(tmp_path):
