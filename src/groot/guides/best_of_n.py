@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import torch
@@ -13,6 +14,7 @@ from groot.guides.materials import Materials
 from groot.reward_models.kinds import REWARD_KINDS
 
 
+@dataclass(eq=False)
 class BestOfN(Chooser):
     """Draws n different samples and keeps the one with the highest reward.
 
@@ -30,14 +32,17 @@ class BestOfN(Chooser):
     needs = "reward model"
     kinds = REWARD_KINDS
 
-    def __init__(self, reward: ScoreTexts, *, n_samples: int = 10, batch_size: int = 64) -> None:
-        if n_samples < 1 or batch_size < 1:
+    reward: ScoreTexts
+    _: KW_ONLY
+    n_samples: int = 10
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.n_samples, self.batch_size) < 1:
             raise ConfigError(
-                f"n_samples is {n_samples} and batch_size {batch_size}; both must be 1 or more."
+                f"n_samples is {self.n_samples} and batch_size {self.batch_size};"
+                " both must be 1 or more."
             )
-        self.reward = reward
-        self.n_samples = n_samples
-        self.batch_size = batch_size
 
     @classmethod
     def made_of(cls, materials: Materials, **settings: Any) -> Self:

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -59,14 +60,14 @@ _STYLE: Any = {
 }
 
 
+@dataclass(eq=False)
 class Drawing:
     """A figure with one pair of axes; `svg` holds the text after the `with` block."""
 
-    def __init__(self, name: str, figure: Figure, axes: Axes) -> None:
-        self.name = name
-        self.figure = figure
-        self.axes = axes
-        self.svg = ""
+    name: str
+    figure: Figure
+    axes: Axes
+    svg: str = ""
 
 
 @contextmanager

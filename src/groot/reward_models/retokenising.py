@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 import torch
@@ -57,6 +58,7 @@ def check_same_tokens(model: RewardModel, prompts: Prompts) -> None:
         )
 
 
+@dataclass(eq=False)
 class Retokenising:
     """A reward model for a generator with another tokenizer; the same interface, in its ids.
 
@@ -70,10 +72,10 @@ class Retokenising:
         batch_size: texts read in one call.
     """
 
-    def __init__(self, model: TextRewards, prompts: Prompts, *, batch_size: int = 128) -> None:
-        self.model = model
-        self.prompts = prompts
-        self.batch_size = batch_size
+    model: TextRewards
+    prompts: Prompts
+    _: KW_ONLY
+    batch_size: int = 128
 
     @property
     def kind(self) -> str:
