@@ -37,7 +37,8 @@ demo: setup
 	  --set optimise.rounds=1 --set distil.variations=2
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile \
+	  tests/recipes tests/cli tests src  # the longest first
 
 check: setup
 	$(BIN)/ruff check .

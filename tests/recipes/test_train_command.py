@@ -82,10 +82,12 @@ def test_a_signal_between_the_stages_of_training(nursery, train_words, wait_for,
 
 
 def test_a_second_signal_leaves_at_once(nursery, train_words, wait_for, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "import time\ndef reward(example, candidates):\n    time.sleep(25)\n    return [1.0]\n"
-    )
     run = tmp_path / "run"
+    (tmp_path / "mine.py").write_text(  # quick while it is tried before the run has a folder
+        "import pathlib, time\ndef reward(example, candidates):\n"
+        f"    time.sleep(25 if pathlib.Path({str(run)!r}).exists() else 0)\n"
+        "    return [1.0] * len(candidates)\n"
+    )
     words = train_words(run, {"fit.evaluations": 16}, "--reward", f"{tmp_path / 'mine.py'}:reward")
     command = nursery.start(*words, log=tmp_path / "log")
     wait_for(lambda: len(list((run / "start").glob("*"))) > 3)
