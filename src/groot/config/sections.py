@@ -192,7 +192,7 @@ class DistilConfig(Section):
     rounds: int = Field(2, ge=0, description="rounds of fresh candidates; 0 leaves this out")
     variations: int = Field(5, gt=0, description="varied texts per training text in each round")
     num_candidates: int = Field(
-        16, gt=1, description="candidates that search gives per text, and MBR chooses among"
+        14, gt=1, description="candidates that search gives per text, and MBR chooses among"
     )
     gold_weight: float = Field(
         0.3, ge=0, description="weight of the likelihood of the gold; that of MBR's choice is 1"
